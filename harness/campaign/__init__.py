@@ -1,0 +1,1 @@
+"""What runs the line: validate (later bisect and nightly)."""

@@ -1,0 +1,1 @@
+"""How the harness talks to the agent in the guest: serial or SSH, one protocol."""

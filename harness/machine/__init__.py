@@ -1,0 +1,1 @@
+"""Targets, QEMU's command line, the life of a VM."""

@@ -1,0 +1,237 @@
+"""The values that pass between rooms. Frozen, every field commented, tuples for sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+# --- source -----------------------------------------------------------------
+@dataclass(frozen=True)
+class Tree:
+    """A kernel source tree, held as a commit in a repository of our own."""
+
+    spec: str  # what the user asked for: a path, or debian:7.3
+    repo: Path  # git directory in our cache that has the commit (never the user's own)
+    commit: str  # full commit id
+    content: str  # git tree id of the commit: equal content, equal id
+    version: str  # kernel version from the top Makefile, e.g. 7.3.4
+    lineage: str  # short slug; trees that share it build well incrementally on each other
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch of a series."""
+
+    number: int  # 1-based place in the order of application, over all series of the run
+    subject: str  # without [PATCH ...] prefix
+    author: str  # Name <mail>
+    diff: bytes  # what git apply takes
+    files: tuple[str, ...]  # paths it touches, relative to the tree
+    origin: str  # where it was read: file, mail or commit
+
+
+@dataclass(frozen=True)
+class Series:
+    """Ordered patches; several --series of one run are one Series."""
+
+    specs: tuple[str, ...]  # as given
+    title: str  # subject of the cover letter, or of the first patch
+    patches: tuple[Patch, ...]
+
+
+# --- build ------------------------------------------------------------------
+@dataclass(frozen=True)
+class Kernel:
+    """A built kernel in the artifact store."""
+
+    key: str  # content key
+    folder: Path  # holds every file below
+    image: Path  # what QEMU boots
+    symbols: Path  # System.map
+    config: Path  # the .config it was built from
+    release: str  # kernel release string
+    seconds: float  # what the build took when it was built
+
+
+@dataclass(frozen=True)
+class Module:
+    """A suite's test module, built against one kernel."""
+
+    key: str
+    files: tuple[Path, ...]  # .ko files in load order
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What a VM boots."""
+
+    kernel: Kernel
+    initrd: Path  # initramfs image with agent and modules
+    ssh: SshKeys | None  # keys of the SSH root file system; None for serial
+
+
+@dataclass(frozen=True)
+class SshKeys:
+    """Keys made for one run."""
+
+    client: Path  # private key of the harness, OpenSSH format
+    host_public: str  # the guest's host key as a known_hosts value: "ssh-ed25519 AAAA..."
+
+
+@dataclass(frozen=True)
+class Qemu:
+    """A QEMU installation that has our devices."""
+
+    folder: Path  # prefix: bin/ and share/qemu below it
+    version: str  # as the binary says it
+    key: str  # content key of our build; "user" for --qemu
+
+
+# --- scenario ---------------------------------------------------------------
+class Status(StrEnum):
+    """How a scenario ended on one kernel."""
+
+    PASS = "pass"
+    FAIL = "fail"  # an expectation did not hold
+    SKIP = "skip"  # a capability is missing; the reason says which
+    CRASH = "crash"  # the guest panicked, oopsed or died while it ran
+    HANG = "hang"  # a step did not answer in time
+    ERROR = "error"  # the harness or host failed: no evidence either way
+
+
+class SplatKind(StrEnum):
+    """What the kernel complained of on its console."""
+
+    PANIC = "panic"
+    OOPS = "oops"
+    BUG = "bug"
+    WARN = "warn"
+    KASAN = "kasan"
+    UBSAN = "ubsan"
+    LOCKDEP = "lockdep"
+    RCU_STALL = "rcu-stall"
+    SOFT_LOCKUP = "soft-lockup"
+    HUNG_TASK = "hung-task"
+    REFCOUNT = "refcount"
+    LIST_CORRUPTION = "list-corruption"
+    ATOMIC_SLEEP = "atomic-sleep"
+    SLAB = "slab"
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One complaint of the kernel, normalised so that two runs can be compared."""
+
+    kind: SplatKind
+    title: str  # addresses, numbers, pids and task names removed: equal bug, equal title
+    frames: tuple[str, ...]  # functions of the call trace, innermost first, guesses ("?") dropped
+    text: tuple[str, ...]  # the console lines themselves, bounded
+    line: int  # 1-based line of the console where it starts
+    corrupted: bool = False  # the report is cut or interleaved: title may be wrong
+
+
+@dataclass(frozen=True)
+class IommuFault:
+    """A DMA fault, from the console or from the emulated IOMMU's own trace."""
+
+    device: str  # PCI address without domain, e.g. 00:04.0
+    address: int  # faulting virtual address
+    reason: str  # fault reason in hex, or the event's name
+    pasid: int | None  # None: the request had none, or it is not known
+    write: bool
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step as it went."""
+
+    index: str  # "3", or "3.2.1" inside repeat blocks
+    text: str  # the step in one line
+    ok: bool
+    expected: str  # empty when it held
+    got: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scenario on one kernel."""
+
+    scenario: str  # id: file name without suffix
+    status: Status
+    reason: str  # one line; empty for a plain pass
+    seconds: float
+    steps: tuple[StepResult, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    faults: tuple[IommuFault, ...] = ()
+    advice: tuple[str, ...] = ()  # expectations that are our choice and did not hold
+    evidence: Path | None = None  # folder in the run directory
+
+
+# --- verdict ----------------------------------------------------------------
+class Change(StrEnum):
+    """Base against patched."""
+
+    FIXED = "fixed"  # bad on base, pass on patched
+    REGRESSED = "regressed"  # pass on base, anything else on patched
+    NEW_PASS = "new pass"  # skipped on base, pass on patched
+    NEW_FAILURE = "new failure"  # skipped on base, bad on patched; or bad in a new, worse way
+    UNCHANGED = "unchanged"
+    UNKNOWN = "unknown"  # one side has no evidence (error, or not run)
+    BASE_ONLY = "base only"  # there is no series
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the verdict."""
+
+    scenario: str
+    summary: str  # the scenario's own one-line summary
+    target: str
+    flavour: str  # "base" when there is none on top
+    base: Outcome | None
+    patched: Outcome | None
+    change: Change
+    new_splats: tuple[Splat, ...] = ()  # on patched, not on base
+
+
+class Verdict(StrEnum):
+    """What the run says of the series (or of the tree when there is none)."""
+
+    PASS = "pass"  # exit status 0
+    FAIL = "fail"  # exit status 1
+    ERROR = "error"  # exit status 3
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where time went."""
+
+    name: str  # fetch, build, boot, scenarios, ...
+    side: str  # base, patched, or empty
+    seconds: float
+    note: str = ""  # e.g. "from cache"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a report needs."""
+
+    run: Path  # run directory
+    verdict: Verdict
+    reasons: tuple[str, ...]  # why, worst first; empty for a plain pass
+    tree: Tree
+    series: Series | None
+    target: str
+    flavour: str
+    suite: str
+    channel: str
+    accelerator: str  # tcg or kvm, with the reason when it is a fallback
+    rows: tuple[Row, ...]
+    phases: tuple[Phase, ...]
+    boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
+    facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording

@@ -1,0 +1,157 @@
+"""The one door through which processes start.
+
+Every command goes to the log in a form that can be pasted into a shell, every
+wait has a deadline, and every process dies with us: children lead their own
+process group, which is killed on the way out, and ``setpriv --pdeathsig`` covers
+the case in which the harness itself is killed. The kernel ties that signal to
+the *thread* that started the child (prctl(2), PR_SET_PDEATHSIG), so start
+processes from threads that outlive them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from harness.errors import InfraError
+
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended."""
+
+    argv: tuple[str, ...]
+    status: int  # exit status; negative: the signal that ended it
+    output: str  # standard output and error together; empty when they went to a file
+    seconds: float  # wall time
+
+
+@dataclass
+class Door:
+    """Starts processes and writes down what it started."""
+
+    log: Path | None = None  # file that receives one paste-able line per command
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        timeout: float,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        output: Path | None = None,
+        check: bool = True,
+    ) -> Finished:
+        """Run to the end. ``env`` is added to ours; ``output`` appends to a file instead of returning text.
+
+        Raises InfraError when the program is missing, does not end within
+        ``timeout`` seconds or (with ``check``) ends with a status other than 0.
+        """
+        started = time.monotonic()
+        with self.spawn(argv, cwd=cwd, env=env, output=output, pipe_in=stdin is not None) as child:
+            try:
+                text, _ = child.communicate(stdin, timeout=timeout)
+            except subprocess.TimeoutExpired as late:
+                raise InfraError(
+                    f"{argv[0]} did not end within {timeout:.0f} s: {paste(argv, cwd, env)}",
+                    "run the command by hand to see where it stands",
+                ) from late
+        done = Finished(
+            tuple(map(str, argv)),
+            child.returncode,
+            (text or b"").decode(errors="replace"),
+            time.monotonic() - started,
+        )
+        if check and done.status != 0:
+            raise InfraError(
+                f"{argv[0]} failed (status {done.status}): {paste(argv, cwd, env)}\n{_tail(done.output, output)}",
+                "the lines above are the command's own last words",
+            )
+        return done
+
+    @contextlib.contextmanager
+    def spawn(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        output: Path | None = None,
+        pipe_in: bool = False,
+        pass_fds: Sequence[int] = (),
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A running process; its whole group is gone when the block is left. Raises InfraError if it is missing."""
+        self._write(argv, cwd, env)
+        if shutil.which(str(argv[0])) is None:
+            raise InfraError(f"the program {argv[0]} is not installed", "kph doctor names the package")
+        with contextlib.ExitStack() as stack:
+            sink: IO[bytes] | int = subprocess.PIPE
+            if output is not None:
+                sink = stack.enter_context(output.open("ab"))
+            child = subprocess.Popen(
+                [*_tied_to_us(), *map(str, argv)],
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.PIPE if pipe_in else subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=tuple(pass_fds),
+            )
+            stack.callback(stop, child)
+            yield child
+
+    def _write(self, argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None) -> None:
+        if self.log is None:
+            return
+        with self._lock, self.log.open("a") as sink:
+            sink.write(paste(argv, cwd, env) + "\n")
+
+
+def stop(child: subprocess.Popen[bytes], grace: float = _GRACE) -> None:
+    """End the process group of ``child``: SIGTERM, then SIGKILL after ``grace`` seconds."""
+    for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+        if child.poll() is not None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(wait)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)  # grandchildren that outlived their parent
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def paste(argv: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """The command as a line for a POSIX shell."""
+    words = [f"{name}={shlex.quote(value)}" for name, value in sorted((env or {}).items())]
+    line = " ".join([*words, *(shlex.quote(str(word)) for word in argv)])
+    return f"cd {shlex.quote(str(cwd))} && {line}" if cwd else line
+
+
+def _tied_to_us() -> tuple[str, ...]:
+    return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+
+
+def _tail(text: str, file: Path | None, lines: int = 20) -> str:
+    if file is not None:
+        with contextlib.suppress(OSError):
+            text = file.read_text(errors="replace")
+    return "\n".join("    " + line for line in text.splitlines()[-lines:])

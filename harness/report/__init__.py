@@ -1,0 +1,1 @@
+"""One module per report format, found by being here."""

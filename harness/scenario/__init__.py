@@ -1,0 +1,1 @@
+"""Suites and scenarios: schema, loading, running, expecting."""

@@ -1,0 +1,1 @@
+"""Trees and series: from what the user names to commits in a repository of our own."""

@@ -1,0 +1,64 @@
+"""What the user sees while work is under way: one line per event, a live line on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from harness.model import Phase
+
+
+@dataclass
+class Ui:
+    """Progress to standard error, so that standard output carries reports only."""
+
+    console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    quiet: bool = False
+    phases: list[Phase] = field(default_factory=list)  # in the order in which they ended
+    _said: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _live: bool = False
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if not self.quiet:
+            with self._lock:
+                self._clear()
+                self.console.print(text, markup=False, soft_wrap=True)
+
+    def once(self, text: str) -> None:
+        """A line that stays, the first time only."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+    def live(self, text: str) -> None:
+        """A line that the next one overwrites; nothing when this is not a terminal."""
+        if self.quiet or not self.console.is_terminal:
+            return
+        with self._lock:
+            width = self.console.width - 1
+            self.console.file.write("\r\x1b[K" + text[:width])
+            self.console.file.flush()
+            self._live = True
+
+    def _clear(self) -> None:
+        if self._live:
+            self.console.file.write("\r\x1b[K")
+            self._live = False
+
+    @contextlib.contextmanager
+    def phase(self, name: str, side: str = "", note: str = "") -> Iterator[None]:
+        """Time the block under ``name``; kept for the report even when the block raises."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._clear()
+            self.phases.append(Phase(name, side, time.monotonic() - started, note))

@@ -1,0 +1,1 @@
+"""Reading the console, and base against patched."""
