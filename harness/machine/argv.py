@@ -1,0 +1,49 @@
+"""QEMU's command line as a pure function of what is to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.machine.target import Accelerator, Target
+from harness.model import Guest, Qemu
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """Where a VM's ports and logs are."""
+
+    console: Path  # UNIX socket that we listen on: first serial port
+    port: Path  # UNIX socket that we listen on: second serial port, the agent's
+    qmp: Path  # UNIX socket that we listen on
+    events: Path  # file with the names of the trace events to record
+    trace: Path  # file that QEMU writes them to
+
+
+def qemu_argv(
+    qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest, channel: str, sockets: Sockets
+) -> tuple[str, ...]:
+    """Arguments that boot ``guest`` on ``target``; QEMU connects to sockets on which we already listen."""
+    recipe = target.channels[channel]
+    return (
+        str(qemu.folder / "bin" / target.binary),
+        *("-L", str(qemu.folder / "share" / "qemu")),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-accel", accelerator.name, *accelerator.argv),
+        *("-m", f"{target.memory_mib}M", "-smp", str(target.cpus)),
+        *target.argv,
+        *(word for role in target.roles.values() for word in role.argv),
+        *recipe.argv,
+        *("-chardev", f"socket,id=console,path={sockets.console}", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=port,path={sockets.port}", "-serial", "chardev:port"),
+        *("-chardev", f"socket,id=qmp,path={sockets.qmp}", "-mon", "chardev=qmp,mode=control"),
+        *("-trace", f"events={sockets.events}", "-D", str(sockets.trace)),
+        *("-kernel", str(guest.kernel.image), "-initrd", str(guest.initrd)),
+        *("-append", " ".join(kernel_cmdline(target, accelerator, channel))),
+    )
+
+
+def kernel_cmdline(target: Target, accelerator: Accelerator, channel: str) -> Sequence[str]:
+    """The guest kernel's command line, word by word."""
+    return (*target.kernel.cmdline, *accelerator.cmdline, *target.channels[channel].cmdline)

@@ -1,0 +1,115 @@
+"""Targets: one YAML file in ``qemu/machines`` each, found by being there."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness import data
+from harness.errors import UserError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KernelRecipe(_Strict):
+    """How the kernel of a target is built."""
+
+    make_arch: str  # ARCH=
+    cross_compile: str = ""  # CROSS_COMPILE=, empty for the host's own compiler
+    fragments: tuple[str, ...]  # kernel-configs/<name>.config, merged in this order over tinyconfig
+    goal: str  # make target of the image, e.g. bzImage
+    image: str  # the image below the output directory
+    cmdline: tuple[str, ...]  # kernel command line, whatever the channel
+
+
+class Probe(_Strict):
+    """A guest of a few instructions that shows whether an accelerator can run guests at all."""
+
+    rom: str  # hex bytes placed at the reset vector
+    size: int  # size of the ROM image in bytes
+    offset: int  # where in it the code goes
+    argv: tuple[str, ...]  # QEMU arguments; {rom} is the image, {accel} the accelerator
+    status: int  # exit status of QEMU when the guest has run
+
+
+class Accelerator(_Strict):
+    """One way to run the vCPUs."""
+
+    name: str  # as QEMU's -accel calls it
+    argv: tuple[str, ...]  # more arguments with this accelerator (the CPU model)
+    cmdline: tuple[str, ...] = ()  # kernel arguments that make sense only with it
+    probe: bool = False  # prove that it runs guests before using it
+
+
+class ChannelRecipe(_Strict):
+    """What a channel asks of the machine."""
+
+    argv: tuple[str, ...] = ()  # QEMU arguments
+    cmdline: tuple[str, ...] = ()  # kernel arguments
+
+
+class Role(_Strict):
+    """A device by the name that scenarios use."""
+
+    device: str  # the guest kernel's name for it
+    argv: tuple[str, ...] = ()  # QEMU arguments that add it
+
+
+class Target(_Strict):
+    """Machine, IOMMU and devices."""
+
+    name: str  # file name without suffix
+    summary: str
+    arch: str  # guest architecture as Debian's compilers name it: x86_64, aarch64
+    kernel: KernelRecipe
+    binary: str  # system emulator
+    argv: tuple[str, ...]  # machine, IOMMU, everything that every run has
+    cpus: Annotated[int, Field(ge=1, le=64)]
+    memory_mib: Annotated[int, Field(ge=64)]
+    accelerators: tuple[Accelerator, ...]  # in order of preference
+    probe: Probe
+    channels: dict[str, ChannelRecipe]
+    roles: dict[str, Role]
+    trace: tuple[str, ...]  # QEMU trace events that the oracles read
+    fault_events: tuple[str, ...] = ()  # those of them that are IOMMU faults
+    needs: dict[str, tuple[str, ...]]  # QEMU device -> properties that our own build has
+    host_faults: tuple[str, ...] = ()  # console lines that are the host's fault: boot again
+    boot_silence: float = 15  # seconds without a console byte that make a boot a hang
+    boot_limit: float = 60  # seconds until the agent must have said hello
+
+
+def known() -> tuple[str, ...]:
+    """Names of the targets there are."""
+    return tuple(sorted(file.stem for file in _folder().glob("*.yaml")))
+
+
+def load(name: str) -> Target:
+    """The target ``name``. Raises UserError when there is none or its file is wrong."""
+    file = _folder() / f"{name}.yaml"
+    if name not in known():
+        near = difflib.get_close_matches(name, known(), 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"there is no target {name!r}", f"{hint}known targets: {', '.join(known())}")
+    return parse(file)
+
+
+def parse(file: Path) -> Target:
+    """Read one target file. Raises UserError that names file and field."""
+    try:
+        raw = yaml.safe_load(file.read_text())
+        return Target.model_validate({"name": file.stem, **raw})
+    except (yaml.YAMLError, TypeError) as error:
+        raise UserError(f"{file}: {error}", "a target is a YAML mapping; see qemu/machines") from error
+    except ValidationError as error:
+        what = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(f"{file}: {what}", "harness/machine/target.py describes each field") from error
+
+
+def _folder() -> Path:
+    return data.folder("qemu") / "machines"
