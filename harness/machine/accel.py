@@ -37,7 +37,7 @@ def choose(target: Target, qemu: Qemu, cache: Cache, door: Door, wanted: str | N
     names = tuple(each.name for each in target.accelerators)
     if wanted is not None and wanted not in names:
         raise UserError(f"target {target.name} has no accelerator {wanted!r}", f"known: {', '.join(names)}")
-    refusals = []
+    refusals: list[str] = []
     for each in target.accelerators:
         if wanted not in (None, each.name):
             continue
@@ -78,7 +78,13 @@ def _run_probe(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door
     image[probe.offset : probe.offset + len(code)] = code
     write_whole(rom, bytes(image))
     words = [word.format(rom=rom, accel=each.name) for word in probe.argv]
-    argv = [qemu.folder / "bin" / target.binary, "-L", qemu.folder / "share" / "qemu", *words, *each.argv]
+    argv: list[str | Path] = [
+        qemu.folder / "bin" / target.binary,
+        "-L",
+        qemu.folder / "share" / "qemu",
+        *words,
+        *each.argv,
+    ]
     try:
         done = door.run(argv, timeout=PROBE_SECONDS, check=False)
     except InfraError:

@@ -1,0 +1,78 @@
+"""Kconfig fragments: what was asked for, and whether it survived.
+
+A fragment is a list of ``CONFIG_X=value`` and ``# CONFIG_X is not set`` lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UserError
+
+_SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
+_UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An option that did not survive olddefconfig."""
+
+    option: str
+    wanted: str  # "n" when it was to be off
+    got: str
+    fragment: str  # file that asked for it
+
+
+def options(text: str) -> dict[str, str]:
+    """Options of a fragment or of a .config; "n" for those that are switched off."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if match := _SET.match(line.strip()):
+            found[match[1]] = match[2]
+        elif match := _UNSET.match(line.strip()):
+            found[match[1]] = "n"
+    return found
+
+
+def merge(fragments: Iterable[Path]) -> dict[str, tuple[str, str]]:
+    """What all ``fragments`` together ask for: option -> (value, file that had the last word)."""
+    wanted: dict[str, tuple[str, str]] = {}
+    for file in fragments:
+        for option, value in options(file.read_text()).items():
+            wanted[option] = (value, file.name)
+    return wanted
+
+
+def render(wanted: Mapping[str, tuple[str, str]]) -> str:
+    """The merged fragment as a file for KCONFIG_ALLCONFIG or merge_config.sh."""
+    return "".join(
+        f"# {option} is not set\n" if value == "n" else f"{option}={value}\n"
+        for option, (value, _) in sorted(wanted.items())
+    )
+
+
+def lost(wanted: Mapping[str, tuple[str, str]], config: str) -> tuple[Lost, ...]:
+    """Options of ``wanted`` that ``config`` (a .config's text) does not have with the value asked for.
+
+    An option that is absent from a .config is off: its dependencies are not met or it does not exist.
+    """
+    have = options(config)
+    return tuple(
+        Lost(option, value, have.get(option, "n"), fragment)
+        for option, (value, fragment) in sorted(wanted.items())
+        if have.get(option, "n") != value
+    )
+
+
+def require(wanted: Mapping[str, tuple[str, str]], config: str, what: str) -> None:
+    """Raise UserError, naming each option and its fragment, when something of ``wanted`` got lost."""
+    gone = lost(wanted, config)
+    if gone:
+        lines = "\n".join(f"  {each.fragment}: {each.option}={each.wanted} became {each.got}" for each in gone)
+        raise UserError(
+            f"{what}: options did not survive olddefconfig:\n{lines}",
+            "a dependency is missing in the fragments, or this tree does not have the option",
+        )

@@ -1,0 +1,83 @@
+"""The guest's console: evidence, never a channel for results."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from pathlib import Path
+
+from harness.verdict.console import ConsoleWatch
+
+KEPT = 64 << 20  # bytes of console written to disk; a guest may print without end
+
+
+class Console:
+    """Reads the console socket in a thread of its own, keeps a bounded log, watches for splats."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.bytes = 0  # received so far
+        self.last = time.monotonic()  # when the last byte came
+        self.closed = threading.Event()  # set when QEMU closed its end
+        self._watch = ConsoleWatch()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self, peer: socket.socket) -> None:
+        """Begin to read from ``peer``."""
+        self._thread = threading.Thread(target=self._read, args=(peer,), daemon=True, name="console")
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait until everything that was sent has been read."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def watch(self) -> ConsoleWatch:
+        """The parser's state; take what you need and do not keep it."""
+        with self._lock:
+            return self._watch
+
+    def panic(self) -> str | None:
+        """Title of the panic, if there was one."""
+        with self._lock:
+            return self._watch.panic
+
+    def since(self, mark: int) -> str:
+        """What was printed after byte ``mark``."""
+        try:
+            with self.log.open("rb") as source:
+                source.seek(mark)
+                return source.read(KEPT).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def silent_for(self) -> float:
+        """Seconds since the last byte."""
+        return time.monotonic() - self.last
+
+    def _read(self, peer: socket.socket) -> None:
+        with self.log.open("ab", buffering=0) as sink:
+            while chunk := self._receive(peer):
+                self.last = time.monotonic()
+                self._keep(sink, chunk)
+                with self._lock:
+                    self._watch.feed(chunk)
+        self.closed.set()
+
+    def _keep(self, sink: io.FileIO, chunk: bytes) -> None:
+        room = KEPT - self.bytes
+        self.bytes += len(chunk)
+        if room > 0:
+            sink.write(chunk[:room])
+            if len(chunk) >= room:
+                sink.write(f"\n[kph: the log is cut here, {KEPT} bytes are kept]\n".encode())
+
+    @staticmethod
+    def _receive(peer: socket.socket) -> bytes:
+        try:
+            return peer.recv(65536)
+        except OSError:
+            return b""

@@ -1,0 +1,145 @@
+"""The life of one virtual machine: ``with Vm(...) as vm``; it is gone when the block is left."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from qemu.qmp.legacy import QEMUMonitorProtocol
+from qemu.qmp.protocol import ConnectError
+
+from harness.errors import InfraError
+from harness.machine.argv import Sockets, qemu_argv
+from harness.machine.console import Console
+from harness.machine.target import Accelerator, Target
+from harness.machine.trace import TraceLog
+from harness.model import Guest, Qemu
+from harness.proc import Door
+
+_START = 15.0  # seconds in which QEMU must have connected all its ports
+
+
+class Vm:
+    """One QEMU process with console, agent port, monitor and trace log.
+
+    Raises InfraError on entry when QEMU does not start.
+    """
+
+    def __init__(
+        self,
+        qemu: Qemu,
+        target: Target,
+        accelerator: Accelerator,
+        guest: Guest,
+        channel: str,
+        evidence: Path,
+        door: Door,
+    ) -> None:
+        self.target = target
+        self.guest = guest
+        self.evidence = evidence  # folder that keeps console.log, trace.log and qemu.log
+        self.console = Console(evidence / "console.log")
+        self.trace = TraceLog(evidence / "trace.log")
+        self.port: socket.socket | None = None  # the agent's serial port
+        self._door = door
+        self._stack = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._monitor: QEMUMonitorProtocol | None = None
+        self._launch = (qemu, target, accelerator, guest, channel)
+
+    def __enter__(self) -> Vm:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.evidence.mkdir(parents=True, exist_ok=True)
+        # A UNIX socket's path has 107 bytes at most (unix(7)); a run directory may be deeper.
+        folder = Path(tempfile.mkdtemp(prefix="kph-"))
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        sockets = Sockets(
+            folder / "console", folder / "port", folder / "qmp", self.evidence / "events", self.trace.file
+        )
+        sockets.events.write_text("".join(f"{name}\n" for name in self.target.trace))
+        console, port = self._listen(sockets.console), self._listen(sockets.port)
+        self._monitor = QEMUMonitorProtocol(str(sockets.qmp), server=True)
+        self._stack.callback(self._close_monitor)
+        qemu, target, accelerator, guest, channel = self._launch
+        argv = qemu_argv(qemu, target, accelerator, guest, channel, sockets)
+        log = self.evidence / "qemu.log"
+        self._process = self._stack.enter_context(self._door.spawn(argv, output=log))
+        try:
+            self.console.start(self._accept(console))
+            self._stack.callback(self.console.join, 2.0)
+            self.port = self._accept(port)
+            self._monitor.accept(_START)
+        except (OSError, ConnectError, TimeoutError) as error:
+            raise InfraError(
+                f"QEMU did not start: {log.read_text(errors='replace').strip() or error}",
+                f"its command is in {self._door.log}",
+            ) from error
+
+    def _listen(self, path: Path) -> socket.socket:
+        listener = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        listener.bind(str(path))
+        listener.listen(1)
+        return listener
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        deadline = time.monotonic() + _START
+        listener.settimeout(0.1)
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except TimeoutError:
+                if self.ended() is None and time.monotonic() < deadline:
+                    continue
+                raise
+            peer.settimeout(None)
+            return self._stack.enter_context(peer)
+
+    def _close_monitor(self) -> None:
+        # The library raises what the peer's end left behind; the machine is going away, so nobody can use it.
+        with contextlib.suppress(OSError, EOFError, ConnectError, RuntimeError):
+            if self._monitor is not None:
+                self._monitor.close()
+
+    def qmp(self, command: str, **arguments: Any) -> Any:
+        """Run one QMP command. Raises what qemu.qmp raises on refusal."""
+        assert self._monitor is not None
+        return self._monitor.cmd(command, **arguments)
+
+    def ended(self) -> str | None:
+        """How QEMU ended, or None while it runs."""
+        status = self._process.poll() if self._process else None
+        if status is None:
+            return None
+        if status < 0:
+            return f"QEMU was ended by {signal.Signals(-status).name}"
+        return "the guest powered off or rebooted" if status == 0 else f"QEMU ended with status {status}"
+
+    def wait_end(self, seconds: float) -> bool:
+        """Whether QEMU ends within ``seconds``."""
+        assert self._process is not None
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self.console.join(2.0)
+        return True
