@@ -13,6 +13,15 @@
 #ifndef KPH_DMA_REGS_H
 #define KPH_DMA_REGS_H
 
+/*
+ * As a PCIe function: the window is BAR 0, the end of a transfer is MSI 0.
+ * The device id is from 1af4:10f0-10ff, which QEMU's docs/specs/pci-ids.rst
+ * leaves to experiments. Class: other system peripheral.
+ */
+#define KPH_DMA_PCI_VENDOR      0x1af4
+#define KPH_DMA_PCI_DEVICE      0x10f4
+#define KPH_DMA_PCI_CLASS       0x0880
+
 #define KPH_DMA_WINDOW          0x20000
 #define KPH_DMA_BUF             0x10000
 #define KPH_DMA_BUF_SIZE        0x10000
