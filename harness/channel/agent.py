@@ -35,6 +35,14 @@ class AgentLink:
         self._replies: dict[int, Mapping[str, Any]] = {}
         self._waiting: dict[int, str] = {}  # id -> the request, for messages
         self._noise = 0
+        self.hello: Mapping[str, Any] | None = None  # what the agent said when it started
+
+    def wait_hello(self, seconds: float) -> bool:
+        """Whether the agent says hello within ``seconds``. Raises GuestLost."""
+        end = time.monotonic() + seconds
+        while self.hello is None and time.monotonic() < end:
+            self._pump(max(0.0, min(_SLICE, end - time.monotonic())))
+        return self.hello is not None
 
     def call(
         self, op: str, args: Mapping[str, object] | None = None, actor: str | None = None, deadline: float = 10.0
@@ -82,6 +90,9 @@ class AgentLink:
         number = reply.get("id")
         if isinstance(number, int) and number in self._waiting:
             self._replies[number] = reply
+            return
+        if reply.get("hello") == "kph-agent" and self.hello is None:
+            self.hello = reply
             return
         self._noise += 1
         if self._noise > _NOISE_LIMIT:

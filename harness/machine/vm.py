@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,6 +68,10 @@ class Vm:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def on_exit(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` before the machine is stopped."""
+        self._stack.callback(callback)
 
     def _start(self) -> None:
         self.evidence.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,216 @@
+"""A booted guest whose agent answers: machine and channel together, as scenarios see them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.channel.agent import PROTOCOL, AgentLink
+from harness.channel.base import ChannelClosed
+from harness.channel.serial import SerialChannel
+from harness.channel.ssh import SshChannel
+from harness.errors import InfraError
+from harness.machine.accel import Choice
+from harness.machine.target import Target
+from harness.machine.vm import Vm
+from harness.model import Guest, Qemu, Splat, Status
+from harness.proc import Door
+from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
+
+_LAST_WORDS = 3.0  # seconds for the console to end after a panic
+_REPLY = 15.0  # seconds for the first requests
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a boot needs, but the evidence folder."""
+
+    qemu: Qemu
+    target: Target
+    choice: Choice
+    guest: Guest
+    channel: str
+    ssh_command: str  # what an SSH session runs to reach the agent
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment in the logs of a guest."""
+
+    console: int  # bytes of console before it
+    trace: int  # bytes of trace before it
+
+
+class BootFailed(Exception):
+    """The guest never became ready; a result of the kernel under test, told to the caller at once."""
+
+    def __init__(self, status: Status, reason: str, splats: tuple[Splat, ...], host_fault: bool = False) -> None:
+        super().__init__(reason)
+        self.status = status  # crash or hang
+        self.reason = reason
+        self.splats = splats
+        self.host_fault = host_fault  # a known fault of the host: boot again
+
+
+class Session:
+    """``with Session(...) as guest``: booted, modules loaded, roles named, facts known.
+
+    Raises BootFailed on entry when the kernel does not get there, InfraError when the host is at fault.
+    """
+
+    def __init__(self, plan: Plan, evidence: Path, door: Door) -> None:
+        self._plan = plan
+        self._vm = Vm(plan.qemu, plan.target, plan.choice.accelerator, plan.guest, plan.channel, evidence, door)
+        self._stack = contextlib.ExitStack()
+        self._link: AgentLink | None = None
+        self.evidence = evidence
+        self.facts: Mapping[str, Any] = {}
+        self.boot_seconds = 0.0
+
+    def __enter__(self) -> Session:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._vm)
+            started = time.monotonic()
+            try:
+                self._boot(started)
+                self._introduce()
+            except (GuestLost, GuestTimeout) as error:
+                raise self._boot_failure(Status.HANG if isinstance(error, GuestTimeout) else None, str(error)) from error
+            self.boot_seconds = time.monotonic() - started
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    # --- what scenarios use -------------------------------------------------
+    def call(
+        self, op: str, args: Mapping[str, object] | None = None, actor: str | None = None, deadline: float = _REPLY
+    ) -> Mapping[str, Any]:
+        """See AgentLink.call."""
+        return self._agent.call(op, args, actor, deadline)
+
+    def begin(self, op: str, args: Mapping[str, object], actor: str | None = None) -> int:
+        """See AgentLink.begin."""
+        return self._agent.begin(op, args, actor)
+
+    def finish(self, token: int, deadline: float) -> Mapping[str, Any]:
+        """See AgentLink.finish."""
+        return self._agent.finish(token, deadline)
+
+    def mark(self) -> Mark:
+        """Now, in the logs."""
+        return Mark(self._vm.console.bytes, self._vm.trace.mark())
+
+    def trace(self, since: Mark) -> Sequence[TraceEvent]:
+        """What the emulated hardware saw after ``since``."""
+        return self._vm.trace.since(since.trace)
+
+    def console_since(self, since: Mark) -> str:
+        """What the kernel printed after ``since``."""
+        return self._vm.console.since(since.console)
+
+    # --- what the suite runner uses -----------------------------------------
+    def splats(self) -> tuple[Splat, ...]:
+        """Every splat since power-on."""
+        return tuple(self._vm.console.watch().splats)
+
+    def panic(self) -> str | None:
+        """Title of the panic, if there was one."""
+        return self._vm.console.panic()
+
+    def last_words(self) -> str:
+        """How the guest ended, after its console has had time to say so; empty while it runs."""
+        if self.panic() or self._vm.ended():
+            self._vm.wait_end(_LAST_WORDS)
+        panic = self.panic()
+        return f"kernel panic: {panic}" if panic else (self._vm.ended() or "")
+
+    def blocked_tasks(self) -> None:
+        """Ask the kernel to print its blocked tasks; evidence for a hang, best effort."""
+        with contextlib.suppress(GuestLost, GuestTimeout):
+            self._agent.call("sysrq", {"key": "w"}, deadline=2.0)
+            time.sleep(0.5)
+
+    # --- boot -----------------------------------------------------------------
+    @property
+    def _agent(self) -> AgentLink:
+        if self._link is None:
+            raise GuestLost("the agent is not there yet")
+        return self._link
+
+    def _gone(self) -> str | None:
+        panic = self.panic()
+        return f"kernel panic: {panic}" if panic else self._vm.ended()
+
+    def _boot(self, started: float) -> None:
+        target = self._plan.target
+        while True:
+            self._link = self._link or self._connect()
+            if self._link and self._link.wait_hello(0.2):
+                return
+            gone = self._gone()
+            if gone:
+                raise GuestLost(gone)
+            if self._vm.console.silent_for() > target.boot_silence:
+                raise GuestTimeout(f"no console output for {target.boot_silence:.0f} s")
+            if time.monotonic() - started > target.boot_limit:
+                raise GuestTimeout(f"the agent did not say hello within {target.boot_limit:.0f} s")
+
+    def _connect(self) -> AgentLink | None:
+        """The link over the plan's channel; None when the guest does not answer yet."""
+        log = self.evidence / "protocol.log"
+        keys = self._plan.guest.ssh
+        if keys is None:
+            assert self._vm.port is not None
+            return self._keep(AgentLink(SerialChannel(self._vm.port), self._gone, log))
+        try:
+            return self._keep(AgentLink(SshChannel(self._ssh_port(), keys, self._plan.ssh_command), self._gone, log))
+        except ChannelClosed:
+            time.sleep(0.2)
+            return None
+
+    def _keep(self, link: AgentLink) -> AgentLink:
+        self._vm.on_exit(link.close)
+        return link
+
+    def _ssh_port(self) -> int:
+        """The loopback port that QEMU chose for the guest's port 22."""
+        for line in str(self._vm.qmp("human-monitor-command", **{"command-line": "info usernet"})).splitlines():
+            words = line.split()
+            # Columns: protocol[state] fd source-address source-port destination-address destination-port queues
+            if words and words[0].startswith("TCP[HOST_FORWARD]") and words[5] == "22":
+                return int(words[3])
+        raise InfraError("QEMU forwards no port to the guest's SSH server", "the target's ssh channel needs hostfwd")
+
+    def _introduce(self) -> None:
+        """Check that this is the kernel and the agent that we built, name the roles, read the facts."""
+        hello = self._agent.hello or {}
+        release = self._plan.guest.kernel.release
+        if hello.get("protocol") != PROTOCOL or hello.get("release") != release:
+            raise InfraError(f"the guest runs {hello}, not kernel {release} with protocol {PROTOCOL}", "report this")
+        if hello.get("init") != "ok":
+            raise GuestLost(f"the guest's init failed: {hello.get('init')}")
+        roles = {name: role.device for name, role in self._plan.target.roles.items()}
+        reply = self.call("roles", roles)
+        if reply.get("ret", -1) < 0:
+            raise GuestLost(f"the agent does not take the roles: {reply}")
+        self.facts = self.call("facts")
+
+    def _boot_failure(self, status: Status | None, reason: str) -> BootFailed:
+        words = self.last_words()
+        lines = self._vm.console.since(0).strip().splitlines()
+        host = any(sign in line for sign in self._plan.target.host_faults for line in lines)
+        tail = f"; last line: {lines[-1].strip()}" if lines and not words else ""
+        verb = {None: "dies", Status.HANG: "hangs"}[status if not words else None]
+        return BootFailed(
+            Status.CRASH if words else (status or Status.CRASH),
+            f"the kernel {verb} in boot: {words or reason}{tail}",
+            self.splats(),
+            host,
+        )

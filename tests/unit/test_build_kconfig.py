@@ -1,0 +1,54 @@
+"""Kconfig fragments: what was asked for must be what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import data
+from harness.build import kconfig
+from harness.errors import UserError
+
+
+def _file(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_the_last_fragment_has_the_last_word(tmp_path: Path) -> None:
+    first = _file(tmp_path, "a.config", "CONFIG_X=y\nCONFIG_Y=y\n# a comment\n")
+    second = _file(tmp_path, "b.config", "# CONFIG_X is not set\n")
+    wanted = kconfig.merge((first, second))
+    assert wanted == {"CONFIG_X": ("n", "b.config"), "CONFIG_Y": ("y", "a.config")}
+    assert kconfig.render(wanted) == "# CONFIG_X is not set\nCONFIG_Y=y\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "gone"),
+    [
+        ("CONFIG_A=y\nCONFIG_S=\"x\"\n", ()),
+        ("CONFIG_A=m\nCONFIG_S=\"x\"\n", (("CONFIG_A", "y", "m"),)),
+        ("CONFIG_S=\"x\"\n", (("CONFIG_A", "y", "n"),)),
+        ("CONFIG_A=y\nCONFIG_S=\"x\"\nCONFIG_B=y\n", (("CONFIG_B", "n", "y"),)),
+    ],
+)
+def test_lost_options_are_found(tmp_path: Path, config: str, gone: tuple[tuple[str, str, str], ...]) -> None:
+    fragment = _file(tmp_path, "f.config", 'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S="x"\n')
+    found = kconfig.lost(kconfig.merge((fragment,)), config)
+    assert tuple((each.option, each.wanted, each.got) for each in found) == gone
+
+
+def test_a_lost_option_names_its_fragment(tmp_path: Path) -> None:
+    wanted = kconfig.merge((_file(tmp_path, "vtd.config", "CONFIG_INTEL_IOMMU_SVM=y\n"),))
+    with pytest.raises(UserError, match=r"vtd\.config: CONFIG_INTEL_IOMMU_SVM=y became n"):
+        kconfig.require(wanted, "", "base kernel 7.3")
+
+
+def test_every_fragment_begins_with_what_it_is_for() -> None:
+    files = sorted(data.folder("kernel-configs").glob("*.config"))
+    assert files
+    for file in files:
+        assert file.read_text().startswith(f"# {file.stem}: "), file
+        assert kconfig.options(file.read_text()), file

@@ -1,0 +1,88 @@
+"""The door for processes: deadlines, logs, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InfraError
+from harness.proc import Door, paste, stop
+
+
+def test_run_returns_output_and_status(tmp_path: Path) -> None:
+    done = Door().run(["sh", "-c", "echo out; echo err >&2; exit 3"], timeout=10, check=False)
+    assert (done.status, done.output.split()) == (3, ["out", "err"])
+
+
+def test_a_failing_command_is_named_with_its_last_words() -> None:
+    with pytest.raises(InfraError, match=r"status 4.*exit 4") as caught:
+        Door().run(["sh", "-c", "echo why it failed; exit 4"], timeout=10)
+    assert "why it failed" in caught.value.message
+
+
+def test_a_missing_program_says_what_to_do() -> None:
+    with pytest.raises(InfraError) as caught:
+        Door().run(["kph-no-such-program"], timeout=10)
+    assert "kph doctor" in caught.value.hint
+
+
+def test_the_deadline_ends_the_whole_group(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(InfraError, match="did not end within"):
+        Door().run(["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], timeout=1)
+    assert _gone(int(pid.read_text()))
+
+
+def test_leaving_the_block_ends_a_child_that_ignores_sigterm(tmp_path: Path) -> None:
+    with Door().spawn(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]) as child:
+        time.sleep(0.2)
+        stop(child, grace=0.3)
+        assert child.returncode == -signal.SIGKILL
+
+
+def test_a_child_dies_with_a_killed_harness(tmp_path: Path) -> None:
+    """SIGKILL gives the harness no chance to clean up; the kernel does it."""
+    pid = tmp_path / "pid"
+    program = textwrap.dedent(f"""
+        from harness.proc import Door
+        from pathlib import Path
+        with Door().spawn(["sleep", "60"]) as child:
+            Path({str(pid)!r}).write_text(str(child.pid))
+            child.wait()
+    """)
+    harness = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 20
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    harness.kill()
+    harness.wait()
+    assert _gone(int(pid.read_text()))
+
+
+def test_every_command_is_logged_ready_to_paste(tmp_path: Path) -> None:
+    log = tmp_path / "commands.log"
+    Door(log).run(["sh", "-c", 'test "$A" = "x y"'], timeout=10, cwd=tmp_path, env={"A": "x y"})
+    line = log.read_text().strip()
+    assert line == paste(["sh", "-c", 'test "$A" = "x y"'], tmp_path, {"A": "x y"})
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 0
+
+
+def _gone(pid: int, seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.05)
+    return False
