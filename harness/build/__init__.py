@@ -1,0 +1,1 @@
+"""Kernel, test module, root file system and QEMU; every product under a content key."""

@@ -1,0 +1,90 @@
+"""The compiler as the builds see it: its identity, a ccache of our own, and what it complained of.
+
+The ccache lives in our cache directory under a bound of its own, so a build
+neither fills nor empties the one that the user may have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+
+from harness.cache import Cache
+from harness.errors import InfraError
+from harness.proc import Door
+
+_CCACHE_BOUND = "4G"
+_TIMEOUT = 30.0  # seconds for a compiler to say its version
+
+# gcc and clang, their linkers, make, ninja and meson each have a way to say what failed.
+_COMPLAINT = re.compile(
+    r"""
+      (?:^|\s|:)(?:fatal\ )?error:\s      # gcc, clang, ld.lld, modpost ("ERROR: modpost:")
+    | ^ERROR:\s
+    | :\s+ERROR:\s                        # meson.build:12:3: ERROR: ...
+    | undefined\ reference\ to
+    | multiple\ definition\ of
+    | ^make(?:\[\d+\])?:\ \*\*\*\s
+    | ^FAILED:\s
+    | ^ninja:\ error:
+    | ^Killed\b | signal\ terminated\ program | No\ space\ left\ on\ device
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def has_ccache() -> bool:
+    """Whether builds go through ccache; ``CCACHE_DISABLE`` in the environment is respected by ccache itself."""
+    return shutil.which("ccache") is not None
+
+
+def compiler(name: str = "gcc") -> str:
+    """The compiler as a CC value for make or configure: ``ccache gcc``, or ``gcc`` where there is no ccache."""
+    return f"ccache {name}" if has_ccache() else name
+
+
+def compiler_env(cache: Cache) -> Mapping[str, str]:
+    """Environment for a build: a ccache under our cache, and messages in English so that they can be read back."""
+    env = {"LC_ALL": "C.UTF-8"}
+    if has_ccache():
+        env["CCACHE_DIR"] = str(cache.room("ccache"))
+        env["CCACHE_MAXSIZE"] = _CCACHE_BOUND
+        # The user's settings name the user's cache; CCACHE_DIR alone does not override this one.
+        env["CCACHE_CONFIGPATH"] = str(cache.room("ccache") / "ccache.conf")
+    return env
+
+
+def compiler_id(door: Door, name: str = "gcc") -> str:
+    """What tells this compiler from another: its version line and its machine. For content keys.
+
+    Raises InfraError when the compiler is missing or cannot run.
+    """
+    said = door.run([name, "--version"], timeout=_TIMEOUT, env={"LC_ALL": "C.UTF-8"}).output.splitlines()
+    machine = door.run([name, "-dumpmachine"], timeout=_TIMEOUT).output.strip()
+    if not said or not machine:
+        raise InfraError(f"the compiler {name} does not say its version", f"run {name} --version by hand")
+    return f"{said[0].strip()} for {machine}"
+
+
+def error_lines(log: str, limit: int = 20) -> tuple[str, ...]:
+    """The lines of a build log that say what failed, in order, each once; the log's last lines if none does.
+
+    A compiler error is followed by the source line and the caret that gcc and clang print below it.
+    """
+    lines = log.splitlines()
+    found: list[str] = []
+    for number, line in enumerate(lines):
+        if not _COMPLAINT.search(line) or line in found:
+            continue
+        found.append(line)
+        found += [more for more in lines[number + 1 : number + 3] if re.match(r"\s*\d*\s*\|", more)]
+        if len(found) >= limit:
+            break
+    return tuple(found[:limit]) or tuple(lines[-limit:])
+
+
+def jobs() -> int:
+    """How many compilers to run at once: the CPUs this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
