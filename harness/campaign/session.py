@@ -80,12 +80,16 @@ class Session:
                 self._boot(started)
                 self._introduce()
             except (GuestLost, GuestTimeout) as error:
-                raise self._boot_failure(Status.HANG if isinstance(error, GuestTimeout) else None, str(error)) from error
+                raise self._boot_failure(
+                    Status.HANG if isinstance(error, GuestTimeout) else None, str(error)
+                ) from error
             self.boot_seconds = time.monotonic() - started
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
 
     # --- what scenarios use -------------------------------------------------

@@ -1,0 +1,123 @@
+"""One suite on one kernel: boot, run, and boot again after a crash or a hang."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.campaign.session import BootFailed, Plan, Session
+from harness.errors import InfraError
+from harness.model import Outcome, Splat, SplatKind, Status
+from harness.proc import Door
+from harness.scenario.run import run_scenario
+from harness.scenario.schema import Scenario, Suite
+from harness.ui import Ui
+
+_BOOTS = 3  # tries when a boot fails by a fault of the host
+_BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
+
+
+@dataclass(frozen=True)
+class SideResult:
+    """What one kernel did."""
+
+    outcomes: tuple[Outcome, ...]  # in the order of the scenarios asked for
+    boot_splats: tuple[Splat, ...]  # before the first scenario
+    boots: int  # VMs started
+    boot_seconds: float  # of the first boot that worked; 0 when none did
+    boot_failure: str  # why the kernel never got ready; empty when it did
+
+
+class SideRunner:
+    """Runs scenarios on one kernel, each result kept whatever happens to the guest."""
+
+    def __init__(
+        self, plan: Plan, suite: Suite, behaviours: dict[str, object], side: str, evidence: Path, door: Door, ui: Ui
+    ) -> None:
+        self._plan, self._suite, self._behaviours = plan, suite, behaviours
+        self._side, self._evidence, self._door, self._ui = side, evidence, door, ui
+        self._boots = 0
+        self._boot_seconds = 0.0
+        self._boot_splats: tuple[Splat, ...] = ()
+        self._guest: Session | None = None
+        self._seen = 0  # splats of the present guest that are already told
+
+    def run(self, scenarios: Sequence[Scenario]) -> SideResult:
+        """Every scenario once, in order."""
+        outcomes: list[Outcome] = []
+        failure = ""
+        with ExitStack() as guests:
+            for number, scenario in enumerate(scenarios, 1):
+                self._ui.live(f"{self._side}: {number}/{len(scenarios)} {scenario.id}")
+                try:
+                    guest = self._guest or self._boot(guests)
+                except BootFailed as failed:
+                    failure = failed.reason
+                    outcomes += [self._not_booted(each, failed) for each in scenarios[number - 1 :]]
+                    break
+                outcome = self._one(guest, scenario)
+                if outcome.status in (Status.CRASH, Status.HANG) or not self._healthy(outcome):
+                    guests.close()
+                    self._guest = None
+                outcomes.append(outcome)
+        return SideResult(tuple(outcomes), self._boot_splats, self._boots, self._boot_seconds, failure)
+
+    def _boot(self, guests: ExitStack) -> Session:
+        for left in reversed(range(_BOOTS)):
+            self._boots += 1
+            session = Session(self._plan, self._evidence / f"boot-{self._boots}", self._door)
+            try:
+                with self._ui.phase("boot", self._side):
+                    self._guest = guests.enter_context(session)
+            except BootFailed as failed:
+                if failed.host_fault and left:
+                    self._ui.say(f"{self._side}: a fault of the host, not of the kernel, in boot; once more")
+                    continue
+                raise
+            self._seen = len(session.splats())
+            if not self._boot_seconds:
+                self._boot_seconds, self._boot_splats = session.boot_seconds, session.splats()
+            return session
+        raise InfraError("the host's own faults keep the guest from booting", "run again when the machine is less busy")
+
+    def _one(self, guest: Session, scenario: Scenario) -> Outcome:
+        started = time.monotonic()
+        outcome = run_scenario(scenario, self._suite, guest, behaviours=self._behaviours)
+        if outcome.status is Status.HANG:
+            guest.blocked_tasks()
+        words = guest.last_words()
+        splats = guest.splats()[self._seen :]
+        self._seen += len(splats)
+        status, reason = outcome.status, outcome.reason
+        if words and status is not Status.CRASH:
+            status, reason = Status.CRASH, words
+        elif words:
+            reason = words if words in reason else f"{words} ({reason})" if reason else words
+        elif status is Status.PASS and any(splat.kind in _BROKEN for splat in splats):
+            status, reason = Status.CRASH, splats[0].title
+        return dataclasses.replace(
+            outcome,
+            status=status,
+            reason=reason,
+            splats=(*outcome.splats, *splats),
+            seconds=time.monotonic() - started,
+            evidence=guest.evidence,
+        )
+
+    @staticmethod
+    def _healthy(outcome: Outcome) -> bool:
+        return not any(splat.kind in _BROKEN for splat in outcome.splats)
+
+    def _not_booted(self, scenario: Scenario, failed: BootFailed) -> Outcome:
+        return Outcome(
+            scenario.id,
+            failed.status,
+            failed.reason,
+            0.0,
+            splats=failed.splats,
+            evidence=self._evidence / f"boot-{self._boots}",
+        )

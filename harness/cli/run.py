@@ -1,0 +1,103 @@
+"""``kph run``: test a tree and a series, and say what the series changed."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import platformdirs
+
+from harness import doctor, report
+from harness.build.kernel import flavours
+from harness.cache import Cache
+from harness.campaign.validate import Request, Validation, run_folder
+from harness.errors import UserError
+from harness.machine import target as targets
+from harness.model import Verdict
+from harness.scenario import load as suites
+from harness.ui import Ui
+
+NAME = "run"
+HELP = "build base and patched kernel, run a suite on both, and compare"
+
+_EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 3}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tree", required=True, help="a git checkout, a source folder, a tarball, or debian:7.3")
+    add("--base", metavar="REV", help="revision of a git checkout to test (default: HEAD)")
+    add("--series", action="append", default=[], help="mbox, folder of patches, A..B, b4:<message-id>; may be repeated")
+    add("--target", default="x86_64-vtd", help="machine, IOMMU and devices (default: %(default)s)")
+    add("--suite", default="sva", help="suite of scenarios (default: %(default)s)")
+    add(
+        "--scenario",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these; may be repeated, takes wildcards",
+    )
+    add("--expect", action="append", default=[], metavar="NAME=VALUE", help="which behaviour the suite expects")
+    add("--flavour", default="base", help="kernel configuration on top of the base (default: %(default)s)")
+    add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
+    add("--accel", help="kvm or tcg (default: the first that is proved to work)")
+    add("--qemu", type=Path, metavar="DIR", help="your own QEMU build instead of ours")
+    add("--report", action="append", default=[], metavar="FORMAT[=FILE]", help="more reports; may be repeated")
+    add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: a new folder)")
+    add("-v", "--verbose", action="store_true", help="list every scenario")
+    add("-q", "--quiet", action="store_true", help="no progress, only reports")
+
+
+def run(args: argparse.Namespace) -> int:
+    reports = [report.parse_request(text) for text in args.report]
+    request = _request(args)
+    doctor.require(request.target)
+    ui = Ui(quiet=args.quiet)
+    folder = _folder(args.run_dir, request.target.name)
+    ui.say(f"run: {folder}")
+    result = Validation(request, folder, Cache.default(), ui).run()
+    report.write("json", result, folder / "report.json")
+    for form, file in reports:
+        report.write(form, result, file)
+    if not any(file is None for _, file in reports):
+        report.write("text", result, None, verbose=args.verbose)
+    return _EXIT[result.verdict]
+
+
+def _request(args: argparse.Namespace) -> Request:
+    target = targets.load(args.target)
+    suite = suites.load_suite(args.suite)
+    return Request(
+        tree=args.tree,
+        base=args.base,
+        series=tuple(args.series),
+        target=target,
+        suite=suite,
+        scenarios=suites.select(suite, args.scenario),
+        behaviours=suites.behaviours(suite, args.expect),
+        flavour=_known("flavour", args.flavour, flavours()),
+        channel=_known("channel", args.channel, tuple(target.channels)),
+        accelerator=args.accel,
+        qemu=args.qemu,
+    )
+
+
+def _known(what: str, name: str, names: Sequence[str]) -> str:
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError(f"there is no {what} {name!r}", f"{hint}known: {', '.join(names)}")
+
+
+def _folder(wanted: Path | None, target: str) -> Path:
+    if wanted is None:
+        return run_folder(Path(platformdirs.user_state_dir("kph")) / "runs", target)
+    if wanted.exists() and any(wanted.iterdir()):
+        raise UserError(
+            f"the run directory {wanted} is not empty", "name a new one; a run's evidence is not overwritten"
+        )
+    wanted.mkdir(parents=True, exist_ok=True)
+    return wanted.resolve()

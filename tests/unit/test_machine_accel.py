@@ -1,0 +1,103 @@
+"""Accelerators are proved with a guest; here QEMU is a script that plays each way a host can be."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.cache import Cache
+from harness.errors import InfraError, UserError
+from harness.machine import accel
+from harness.machine.target import Accelerator, Target
+from harness.model import Qemu
+from harness.proc import Door
+
+
+def _target(*accelerators: Accelerator) -> Target:
+    return Target.model_validate(
+        {
+            "name": "t",
+            "summary": "s",
+            "arch": "x86_64",
+            "binary": "qemu-x",
+            "argv": (),
+            "cpus": 1,
+            "memory_mib": 64,
+            "kernel": {"make_arch": "x86_64", "fragments": (), "goal": "g", "image": "i", "cmdline": ()},
+            "accelerators": [each.model_dump() for each in accelerators],
+            "probe": {
+                "rom": "f4",
+                "size": 16,
+                "offset": 8,
+                "argv": ("-bios", "{rom}", "-accel", "{accel}"),
+                "status": 33,
+            },
+            "channels": {},
+            "roles": {},
+            "trace": (),
+            "needs": {},
+        }
+    )
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> tuple[Path, Qemu, Cache]:
+    (tmp_path / "bin").mkdir()
+    return tmp_path / "bin" / "qemu-x", Qemu(tmp_path, "10.2.2", "key"), Cache(tmp_path / "cache")
+
+
+def _script(file: Path, body: str) -> None:
+    file.write_text(f"#!/bin/sh\n{body}\n")
+    file.chmod(0o755)
+
+
+KVM = Accelerator(name="null", argv=(), probe=True)  # /dev/null exists and opens, as a useless /dev/kvm does
+TCG = Accelerator(name="tcg", argv=())
+
+
+def test_an_accelerator_that_runs_the_guest_is_used(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    _script(script, "exit 33")
+    choice = accel.choose(_target(KVM, TCG), qemu, cache, Door())
+    assert (choice.accelerator.name, choice.reason) == ("null", "null")
+
+
+def test_a_vcpu_that_spins_is_given_up_in_two_seconds_and_said(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    _script(script, "sleep 60")
+    started = time.monotonic()
+    choice = accel.choose(_target(KVM, TCG), qemu, cache, Door())
+    assert time.monotonic() - started < accel.PROBE_SECONDS + 1
+    assert choice.accelerator.name == "tcg"
+    assert "did not end within 2 s" in choice.reason
+
+
+def test_the_proof_is_kept_until_the_host_reboots(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    runs = script.parent / "runs"
+    _script(script, f"echo x >> {runs}; echo no such MSR; exit 1")
+    for _ in range(2):
+        choice = accel.choose(_target(KVM, TCG), qemu, cache, Door())
+        assert "failed with status 1: no such MSR" in choice.reason
+    assert runs.read_text().count("x") == 1
+
+
+def test_asking_for_an_accelerator_that_cannot_run_is_refused(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    _script(script, "exit 1")
+    with pytest.raises(UserError, match="null was asked for"):
+        accel.choose(_target(KVM, TCG), qemu, cache, Door(), "null")
+    with pytest.raises(UserError, match="no accelerator 'hvf'"):
+        accel.choose(_target(KVM, TCG), qemu, cache, Door(), "hvf")
+
+
+def test_nothing_that_runs_is_the_hosts_fault(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    _script(script, "exit 1")
+    with pytest.raises(InfraError, match="no accelerator"):
+        accel.choose(_target(KVM), qemu, cache, Door())
+    absent = Accelerator(name="kph-no-such-device", argv=(), probe=True)
+    with pytest.raises(InfraError, match="does not exist"):
+        accel.choose(_target(absent), qemu, cache, Door())
