@@ -32,7 +32,7 @@ class SerialChannel:
             return bytes(self._spawn.before or b"").rstrip(b"\r")
         if found == 2:
             raise ChannelClosed("the serial port was closed by the machine")
-        if len(self._spawn.buffer) > LINE_LIMIT:
+        if len(self._spawn.before or b"") > LINE_LIMIT:
             raise ChannelClosed(f"the agent sent over {LINE_LIMIT} bytes without a newline")
         return None
 

@@ -1,0 +1,70 @@
+"""Targets are data; QEMU's command line is a pure function of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UserError
+from harness.machine import target
+from harness.machine.argv import Sockets, qemu_argv
+from harness.model import Guest, Kernel, Qemu
+
+NAMES = target.known()
+
+
+def _guest(folder: Path) -> Guest:
+    kernel = Kernel("k", folder, folder / "bzImage", folder / "System.map", folder / "config", "7.3.4-kph-0", 1.0)
+    return Guest(kernel, folder / "initramfs", None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_target_loads_and_is_whole(name: str) -> None:
+    found = target.load(name)
+    assert found.name == name and found.accelerators and "serial" in found.channels
+    assert set(found.fault_events) <= set(found.trace)
+    assert any(not each.probe for each in found.accelerators), "one accelerator must work on every host"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("channel", ["serial", "ssh"])
+def test_the_command_line_has_every_part(name: str, channel: str) -> None:
+    found, folder = target.load(name), Path("/f")
+    sockets = Sockets(*(folder / each for each in ("console", "port", "qmp", "events", "trace")))
+    for each in found.accelerators:
+        argv = qemu_argv(Qemu(folder, "10.2.2", "k"), found, each, _guest(folder), channel, sockets)
+        assert argv[0] == f"/f/bin/{found.binary}"
+        assert "-no-reboot" in argv and "-nodefaults" in argv
+        append = argv[argv.index("-append") + 1].split()
+        assert set(found.kernel.cmdline) | set(each.cmdline) | set(found.channels[channel].cmdline) == set(append)
+        assert argv.index("chardev:console") < argv.index("chardev:port"), "the console is the first serial port"
+        for role in found.roles.values():
+            assert set(role.argv) <= set(argv)
+        forwards = [word for word in argv if "hostfwd" in word]
+        assert len(forwards) == (channel == "ssh")
+        assert all("tcp:127.0.0.1:0-" in word and "restrict=on" in word for word in forwards), "loopback only"
+
+
+def test_an_unknown_target_lists_the_known_ones() -> None:
+    with pytest.raises(UserError) as caught:
+        target.load("x86_64-vdt")
+    assert "did you mean x86_64-vtd?" in caught.value.hint and all(name in caught.value.hint for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("summary: [", "while parsing"),
+        ("- a\n- b\n", "YAML mapping"),
+        ("summary: s\ncpus: many\n", "cpus"),
+        ("summary: s\nno_such_field: 1\n", "no_such_field"),
+        ("summary: s\nkernel: {make_arch: 3}\n", "kernel.make_arch"),
+    ],
+)
+def test_a_wrong_target_file_is_named_with_its_field(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        target.parse(file)
+    assert "mine.yaml" in caught.value.message and named in str(caught.value)
