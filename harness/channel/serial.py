@@ -29,12 +29,17 @@ class SerialChannel:
         except (OSError, ValueError) as error:
             raise ChannelClosed(f"the serial port is closed: {error}") from error
         if found == 0:
-            return bytes(self._spawn.before or b"").rstrip(b"\r")
+            return self._before().rstrip(b"\r")
         if found == 2:
             raise ChannelClosed("the serial port was closed by the machine")
-        if len(self._spawn.before or b"") > LINE_LIMIT:
+        if len(self._before()) > LINE_LIMIT:
             raise ChannelClosed(f"the agent sent over {LINE_LIMIT} bytes without a newline")
         return None
+
+    def _before(self) -> bytes:
+        """What came before the match, or so far when there was none."""
+        got = self._spawn.before
+        return got if isinstance(got, bytes) else b""
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
