@@ -1,0 +1,76 @@
+"""Runs ``kph`` as a user does, on real kernels; caches are shared, evidence goes to the test's own folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SERIES = ROOT / "examples/driver-owned-pasid/v2.mbox"
+LIMIT = 1700  # seconds; the first run of all builds QEMU and a kernel
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A ``kph run`` that ended."""
+
+    status: int  # exit status
+    said: str  # standard output and error
+    folder: Path  # run directory
+
+    @property
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
+        return found
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The scenarios of the report by id."""
+        return {row["id"]: row for row in self.report["scenarios"]}
+
+
+Kph = Callable[..., Ran]
+
+
+def argv(*words: str | Path) -> list[str]:
+    """A ``kph`` command line of this checkout."""
+    return [sys.executable, "-m", "harness.cli.main", *map(str, words)]
+
+
+@pytest.fixture
+def kph(tmp_path: Path) -> Kph:
+    """``kph(*options)`` runs ``kph run`` on Linux 7.3 (other --tree: pass it) and x86_64-vtd."""
+
+    def run(*words: str | Path, tree: str = "debian:7.3", name: str = "run") -> Ran:
+        folder = tmp_path / name
+        options = ["run", "--tree", tree, "--target", "x86_64-vtd", "--run-dir", folder]
+        done = subprocess.run(
+            argv(*options, *words),
+            cwd=ROOT,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        print(done.stdout)
+        return Ran(done.returncode, done.stdout, folder)
+
+    return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below tests/vm boots kernels."""
+    for item in items:
+        if Path(item.path).is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.vm)
+            item.add_marker(pytest.mark.timeout(LIMIT + 60))
