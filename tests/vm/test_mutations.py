@@ -1,0 +1,39 @@
+"""One-line mutations of the reference series: each harmful one is caught, by the scenario that the table names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.vm.conftest import ROOT, SERIES, Kph
+
+FOLDER = ROOT / "tests/data/mutations"
+TABLE: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "mutations.yaml").read_text())
+HARMFUL = {name: entry for name, entry in TABLE.items() if entry["caught_by"]}
+UNHARMFUL = sorted(set(TABLE) - set(HARMFUL))
+BAD = {"fail", "crash", "hang"}
+
+
+def test_the_table_has_every_mutation_and_at_least_ten_harmful_ones() -> None:
+    assert set(TABLE) == {file.stem for file in FOLDER.glob("*.patch")}
+    assert len(HARMFUL) >= 10 and UNHARMFUL
+
+
+@pytest.mark.parametrize("name", sorted(HARMFUL))
+def test_a_harmful_mutation_is_caught_where_the_table_says(kph: Kph, name: str) -> None:
+    catcher = HARMFUL[name]["caught_by"]
+    ran = kph("--series", SERIES, "--series", FOLDER / f"{name}.patch", "--scenario", catcher)
+    assert ran.status == 1
+    row = ran.rows()[catcher]
+    splats = row["patched"].get("splats", [])
+    assert row["patched"]["status"] in BAD or splats, row
+    assert row["change"] in ("regressed", "new failure") or splats, row
+
+
+@pytest.mark.parametrize("name", UNHARMFUL)
+def test_an_unharmful_mutation_passes_the_whole_suite(kph: Kph, name: str) -> None:
+    ran = kph("--series", SERIES, "--series", FOLDER / f"{name}.patch")
+    assert ran.status == 0
