@@ -1,0 +1,227 @@
+"""Suites and their scenarios, found by being there: ``test-modules/*/suite.yaml``, ``scenarios/*.yaml`` beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness import data
+from harness.errors import UserError
+from harness.scenario import yamlfile
+from harness.scenario.check import World, check_scenario, check_suite, unknown
+from harness.scenario.schema import (
+    STEP_KINDS,
+    DoStep,
+    Operation,
+    OpsFile,
+    ParallelStep,
+    Plain,
+    RepeatStep,
+    Scenario,
+    ScenarioFile,
+    StartStep,
+    Step,
+    Suite,
+    SuiteFile,
+)
+from harness.scenario.yamlfile import Document, PathIn, Problem
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_HINT = "docs/scenarios.md describes suites and scenarios"
+
+
+def known_suites(root: Path | None = None) -> tuple[str, ...]:
+    """Names of the suites there are. ``root``: where to look, default the data folder ``test-modules``."""
+    return tuple(sorted(file.parent.name for file in (root or data.folder("test-modules")).glob("*/suite.yaml")))
+
+
+def load_suite(name: str, root: Path | None = None) -> Suite:
+    """The suite ``name`` with every scenario.
+
+    Raises UserError when there is none of that name, or with everything that is wrong in all of its files.
+    """
+    root = root or data.folder("test-modules")
+    if name not in known_suites(root):
+        raise UserError(unknown("suite", name, known_suites(root)), f"known suites: {', '.join(known_suites(root))}")
+    problems: list[Problem] = []
+    suite = _read_suite(root, name, problems)
+    if suite is None or problems:
+        raise _complaint(problems)
+    return suite
+
+
+def select(suite: Suite, patterns: Sequence[str]) -> tuple[Scenario, ...]:
+    """The scenarios whose id matches one of ``patterns`` (``own-*``), all of them if there is none.
+
+    Raises UserError when a pattern matches nothing.
+    """
+    ids = [scenario.id for scenario in suite.scenarios]
+    for pattern in patterns:
+        if not fnmatch.filter(ids, pattern):
+            near = difflib.get_close_matches(pattern, ids, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UserError(
+                f"suite {suite.name} has no scenario {pattern!r}", f"{hint}known scenarios: {', '.join(ids)}"
+            )
+    wanted = {name for pattern in patterns or ("*",) for name in fnmatch.filter(ids, pattern)}
+    return tuple(scenario for scenario in suite.scenarios if scenario.id in wanted)
+
+
+def choose_behaviours(suite: Suite, chosen: Iterable[str]) -> dict[str, Plain]:
+    """What is expected of the series, from ``name=value`` words; the suite's defaults for the rest.
+
+    Raises UserError for an unknown name or a value of another kind.
+    """
+    values: dict[str, Plain] = {name: each.default for name, each in suite.spec.behaviours.items()}
+    for word in chosen:
+        name, equals, text = word.partition("=")
+        if name not in values or not equals:
+            listed = "; ".join(f"{key}={_shown(value)}" for key, value in values.items()) or "none"
+            raise UserError(
+                f"--expect {word}: suite {suite.name} has no such behaviour", f"behaviours and their defaults: {listed}"
+            )
+        values[name] = _of_kind(word, text, values[name])
+    return values
+
+
+def _of_kind(word: str, text: str, default: Plain) -> Plain:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"--expect {word}: the value is true or false", "")
+        return text.lower() == "true"
+    if isinstance(default, int):
+        try:
+            return int(text, 0)
+        except ValueError as error:
+            raise UserError(f"--expect {word}: the value is a number", "") from error
+    return text
+
+
+def _shown(value: Plain) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def roles_of(steps: Iterable[Step], operations: Mapping[str, Operation]) -> tuple[str, ...]:
+    """Devices that ``steps`` name, in order of first use."""
+    found: dict[str, None] = {}
+    for step in steps:
+        if isinstance(step, RepeatStep):
+            found.update(dict.fromkeys(roles_of(step.repeat.steps, operations)))
+        elif isinstance(step, ParallelStep):
+            found.update(dict.fromkeys(roles_of(step.parallel, operations)))
+        elif isinstance(step, DoStep | StartStep):
+            arguments = operations[step.do if isinstance(step, DoStep) else step.start].args
+            found.update({str(v): None for k, v in step.args.items() if k in arguments and arguments[k].type == "role"})
+    return tuple(found)
+
+
+# --- reading --------------------------------------------------------------------
+def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
+    folder = root / name
+    document, spec = _read(folder / "suite.yaml", root, SuiteFile, problems)
+    if document is None or spec is None:
+        return None
+    operations, common = _read_operations((root / spec.agent / "ops.yaml", folder / "ops.yaml"), root, problems)
+    if problems:  # without them every step would look wrong
+        return None
+    world = World(spec, operations, common)
+    problems += check_suite(document, world)
+    suite = Suite(name, folder, spec, operations, common)
+    files = sorted((folder / "scenarios").glob("*.yaml"))
+    if not files:
+        problems.append(document.problem((), "the suite has no scenarios/*.yaml"))
+    found = (_read_scenario(file, root, world, problems) for file in files)
+    return dataclasses.replace(suite, scenarios=tuple(each for each in found if each is not None))
+
+
+def _read_scenario(file: Path, root: Path, world: World, problems: list[Problem]) -> Scenario | None:
+    document, spec = _read(file, root, ScenarioFile, problems)
+    if document is None or spec is None:
+        return None
+    wrong = check_scenario(document, spec, world)
+    problems += wrong
+    return None if wrong else Scenario(file.stem, file, spec, roles_of(spec.steps, world.operations))
+
+
+def _read_operations(
+    files: Iterable[Path], root: Path, problems: list[Problem]
+) -> tuple[dict[str, Operation], Operation]:
+    operations: dict[str, Operation] = {}
+    common = Operation()
+    for file in files:
+        _, spec = _read(file, root, OpsFile, problems)
+        if spec is None:
+            continue
+        common = spec.common or common
+        for name, added in spec.ops.items():
+            operations[name] = _united(operations.get(name), added)
+    return operations, common
+
+
+def _united(known: Operation | None, added: Operation) -> Operation:
+    """A suite may only add results to an operation of the agent."""
+    if known is None:
+        return added
+    return known.model_copy(update={"results": {**known.results, **added.results}})
+
+
+def _read(
+    file: Path, root: Path, model: type[_Model], problems: list[Problem]
+) -> tuple[Document, _Model] | tuple[None, None]:
+    read = yamlfile.read(file, f"{root.name}/{file.relative_to(root)}")
+    if isinstance(read, Problem):
+        problems.append(read)
+        return None, None
+    spec = validated(read, model, problems)
+    return (read, spec) if spec is not None else (None, None)
+
+
+def validated(document: Document, model: type[_Model], problems: list[Problem]) -> _Model | None:
+    """``document`` as ``model``; None, with everything that is wrong added to ``problems``."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        found = error.errors()
+        for each in found:
+            # A tuple with a bad item counts as too short, too; the item's own error says it.
+            inner = any(
+                other["loc"] != each["loc"] and other["loc"][: len(each["loc"])] == each["loc"] for other in found
+            )
+            if not (each["type"] == "too_short" and inner):
+                problems.append(document.problem(_path(each["loc"]), _message(each, model)))
+        return None
+
+
+def _path(location: tuple[Any, ...]) -> PathIn:
+    """Without the step's kind, which the schema puts after its number."""
+    return tuple(
+        part
+        for number, part in enumerate(location)
+        if not (number and isinstance(location[number - 1], int) and part in STEP_KINDS)
+    )
+
+
+def _message(error: Any, model: type[BaseModel]) -> str:
+    if error["type"] == "extra_forbidden":
+        name = str(error["loc"][-1])
+        near = difflib.get_close_matches(name, [*model.model_fields, *_step_keys()], 1)
+        return f"there is no such key{f'; did you mean {near[0]}?' if near else ''}"
+    if error["type"] == "missing":
+        return "is missing"
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
+
+
+def _step_keys() -> tuple[str, ...]:
+    return tuple({key: None for model in STEP_KINDS.values() for key in model.model_fields})
+
+
+def _complaint(problems: Sequence[Problem]) -> UserError:
+    lines = [str(problem) for problem in sorted(set(problems))]
+    return UserError("\n".join(lines), _HINT)

@@ -1,0 +1,188 @@
+"""Running one scenario on a guest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.model import IommuFault, Outcome, Status, StepResult
+from harness.scenario import match, refs
+from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
+from harness.scenario.observe import iommu_faults
+from harness.scenario.schema import Capability, Oracle, Plain, Scenario, Suite
+from harness.scenario.steps import AgentRefused, Limits, StepFailed, StepRunner
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def run_scenario(
+    scenario: Scenario,
+    suite: Suite,
+    guest: GuestLink,
+    *,
+    clock: Clock | None = None,
+    scale: float = 1.0,
+    behaviours: Mapping[str, Plain] | None = None,
+) -> Outcome:
+    """One scenario on one guest, cleaned up behind it.
+
+    ``scale`` multiplies every deadline (a slow guest), ``behaviours`` is what the series is expected to do
+    (default: the suite's defaults). CRASH and HANG mean that the guest is not to be used again. Raises what the
+    link raises, other than GuestTimeout and GuestLost.
+    """
+    clock = clock or SystemClock()
+    started = clock.now()
+    chosen = {name: each.default for name, each in suite.spec.behaviours.items()} | dict(behaviours or {})
+    reason = why_skipped(scenario, suite, guest.facts, chosen)
+    if reason:
+        return Outcome(scenario.id, Status.SKIP, reason, clock.now() - started)
+    return _Run(scenario, suite, guest, clock, scale, chosen).outcome()
+
+
+def why_skipped(
+    scenario: Scenario, suite: Suite, facts: Mapping[str, Any], behaviours: Mapping[str, Plain]
+) -> str | None:
+    """Why the scenario cannot tell anything on this guest, or None."""
+    for name, wanted in scenario.spec.when.items():
+        if behaviours.get(name) != wanted:
+            return (
+                f"for series with {name}={match.show(wanted)}; this one is run with {match.show(behaviours.get(name))}"
+            )
+    for role in scenario.roles:
+        if role in suite.spec.roles and not has(suite.spec.roles[role], facts):
+            return suite.spec.roles[role].reason
+    for name in scenario.spec.requires:
+        if not has(suite.spec.capabilities[name], facts):
+            return suite.spec.capabilities[name].reason
+    return None
+
+
+def has(capability: Capability, facts: Mapping[str, Any]) -> bool:
+    """Whether every fact is as the capability needs it; a fact that is not reported is not."""
+    return all(
+        match.holds(refs.resolve(each.matcher, {"facts": facts}), facts.get(each.fact, match.ABSENT))
+        for each in capability.needs
+    )
+
+
+@dataclass
+class _Run:
+    scenario: Scenario
+    suite: Suite
+    guest: GuestLink
+    clock: Clock
+    scale: float
+    behaviours: Mapping[str, Plain]
+
+    def outcome(self) -> Outcome:
+        started = self.clock.now()
+        spec = self.scenario.spec
+        self._begin = self.guest.mark()
+        steps = self._steps(spec.limit or self.suite.spec.defaults.limit)
+        status, reason = self._carry_out(steps)
+        faults: tuple[IommuFault, ...] = ()
+        if status in (Status.PASS, Status.FAIL):
+            faults = iommu_faults(self.suite.spec.faults, self.guest.trace(self._begin))
+            if faults and spec.faults == "none" and status is Status.PASS:
+                status, reason = Status.FAIL, _unexpected(faults)
+        advice = list(steps.advice)
+        if status is Status.FAIL and spec.advice:
+            status, reason, advice = Status.PASS, "", [*advice, f"{spec.advice}: {reason}"]
+        return Outcome(
+            self.scenario.id,
+            status,
+            reason,
+            self.clock.now() - started,
+            steps=tuple(steps.results),
+            faults=faults,
+            advice=tuple(advice),
+        )
+
+    def _carry_out(self, steps: StepRunner) -> tuple[Status, str]:
+        """Set up, measure, run, clean up, measure again."""
+        status, reason = Status.PASS, ""
+        try:
+            before = self._prepare()
+            try:
+                steps.run(self.scenario.spec.steps)
+            except StepFailed as failed:
+                status, reason = Status.FAIL, str(failed)
+            try:
+                self._steps().run(self.suite.spec.cleanup)
+            except StepFailed as failed:
+                return Status.HANG, f"{reason}; then " * bool(reason) + f"the clean-up failed: {failed}"
+            leak = self._compare(before, steps)
+            if leak and status is Status.PASS:
+                status, reason = Status.FAIL, leak
+        except StepFailed as failed:
+            return Status.FAIL, f"before the first step: {failed}"
+        except GuestTimeout as late:
+            return Status.HANG, steps.interrupted(str(late))
+        except GuestLost as lost:
+            return Status.CRASH, steps.interrupted(str(lost))
+        except AgentRefused as refused:
+            return Status.ERROR, f"the agent does not understand {refused}"
+        return status, reason
+
+    def _steps(self, limit: float | None = None) -> StepRunner:
+        limits = Limits(self.suite.spec.defaults.deadline, limit, self.scale)
+        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin)
+
+    def _prepare(self) -> dict[str, Any]:
+        """Set up; the oracles' values before the scenario."""
+        self._steps().run(self.suite.spec.setup)
+        return {name: self._measure(oracle) for name, oracle in self._oracles().items()}
+
+    def _oracles(self) -> dict[str, Oracle]:
+        capabilities = self.suite.spec.capabilities
+        return {
+            name: oracle
+            for name, oracle in self.suite.spec.oracles.items()
+            if name not in self.scenario.spec.without
+            and all(has(capabilities[needed], self.guest.facts) for needed in oracle.requires)
+        }
+
+    def _measure(self, oracle: Oracle) -> Any:
+        runner = self._steps()
+        runner.run(oracle.steps)
+        return runner.value(oracle.value)
+
+    def _compare(self, before: Mapping[str, Any], steps: StepRunner) -> str:
+        """The first thing that did not come back, or empty; every one is a step result."""
+        first = ""
+        for name, oracle in self._oracles().items():
+            started = self.clock.now()
+            must = refs.resolve(oracle.must, {"before": before[name], "facts": self.guest.facts})
+            after = self._measure(oracle)
+            pause = 0.05
+            while not match.holds(must, after) and self.clock.now() - started < oracle.poll * self.scale:
+                self.clock.sleep(pause)
+                pause = min(2 * pause, 1.0)
+                after = self._measure(oracle)
+            if match.holds(must, after):
+                continue
+            expected, got = f"{match.describe(must)} (before: {match.show(before[name])})", match.show(after)
+            steps.results.append(
+                StepResult(f"oracle {name}", oracle.about, False, expected, got, self.clock.now() - started)
+            )
+            first = first or f"{oracle.leak}: {oracle.about}: expected {expected}, got {got}"
+        return first
+
+
+def _unexpected(faults: tuple[IommuFault, ...]) -> str:
+    first = faults[0]
+    pasid = "" if first.pasid is None else f" with PASID {first.pasid}"
+    return (
+        f"{len(faults)} IOMMU faults that the scenario does not expect; first: device {first.device},"
+        f" {'write' if first.write else 'read'} at {first.address:#x}{pasid}, reason {first.reason}"
+    )
