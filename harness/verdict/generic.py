@@ -80,12 +80,5 @@ def blamed(frames: Sequence[str], named: str = "") -> str:
     first function that is not generic, else the first that does not merely report.
     """
     candidates = (*((named,) if named else ()), *frames)
-    for generic in (is_generic, _reports):
-        for name in candidates:
-            if not generic(name):
-                return name
-    return candidates[0] if candidates else ""
-
-
-def _reports(function: str) -> bool:
-    return _NEVER.fullmatch(function) is not None
+    own_ones = own(candidates) or tuple(name for name in candidates if not _NEVER.fullmatch(name)) or candidates
+    return own_ones[0] if own_ones else ""

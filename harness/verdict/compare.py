@@ -1,0 +1,176 @@
+"""Base against patched: what a series changed, and what the run says of it.
+
+One scenario on two kernels. ``splats`` are those of the patched kernel that the base does
+not have; ``worse`` means further up in pass < fail < hang = crash::
+
+    base     patched                        change
+    -------  -----------------------------  -----------
+    (there is no series)                    base only
+    any, none or error on either side       unknown        no evidence
+    pass     pass                           unchanged
+    pass     pass, the base's splats gone   fixed
+    pass     pass + new splats              regressed
+    pass     skip                           regressed      a capability vanished
+    pass     fail, hang, crash              regressed
+    skip     skip                           unchanged
+    skip     pass                           new pass
+    skip     pass or skip + new splats      new failure
+    skip     fail, hang, crash              new failure
+    bad      pass                           fixed
+    bad      pass + new splats              new failure
+    bad      skip                           regressed      a capability vanished
+    bad      bad, not worse                 unchanged
+    bad      bad, worse or + new splats     new failure
+
+"bad" is fail, hang or crash. Without a series an error still is "unknown".
+
+The verdict of a run::
+
+    fail    a scenario is regressed or a new failure; or new splats outside of any scenario;
+            without a series: a scenario fails, hangs or crashes on the base, or the base has splats
+    error   not fail, and: a scenario is unknown, or there is no evidence at all: no scenario
+            passed or failed on the kernel under test, so that a skip or a dead kernel is all there is
+    pass    otherwise
+
+Failure wins over error: what is known to be broken stays broken. Advice never fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from harness.model import Change, Outcome, Row, Splat, Status, Verdict
+from harness.verdict import splatset
+
+_LEVEL = {Status.PASS: 0, Status.FAIL: 1, Status.HANG: 2, Status.CRASH: 2}
+_BAD = (Status.FAIL, Status.HANG, Status.CRASH)
+_EVIDENCE = (Status.PASS, Status.FAIL)  # the scenario said something of the kernel, good or bad
+_NAMED = 5  # scenarios named in one reason
+
+
+def compare(base: Outcome | None, patched: Outcome | None, has_series: bool, known: Sequence[Splat] = ()) -> Change:
+    """What the series changed for one scenario, by the table above.
+
+    ``known``: splats seen on the base anywhere in the run, besides those of ``base`` itself.
+    """
+    if not has_series:
+        return Change.BASE_ONLY if _ended(base) else Change.UNKNOWN
+    if not _ended(base) or not _ended(patched):
+        return Change.UNKNOWN
+    assert base is not None and patched is not None
+    fresh = bool(new_splats(base, patched, known))
+    if base.status is Status.PASS:
+        return _after_pass(base, patched, fresh)
+    if base.status is Status.SKIP:
+        return _after_skip(patched.status, fresh)
+    return _after_bad(base.status, patched.status, fresh)
+
+
+def _ended(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.status is not Status.ERROR
+
+
+def _after_pass(base: Outcome, patched: Outcome, fresh: bool) -> Change:
+    if patched.status is not Status.PASS or fresh:
+        return Change.REGRESSED
+    return Change.FIXED if base.splats and not patched.splats else Change.UNCHANGED
+
+
+def _after_skip(patched: Status, fresh: bool) -> Change:
+    if patched in _BAD or fresh:
+        return Change.NEW_FAILURE
+    return Change.UNCHANGED if patched is Status.SKIP else Change.NEW_PASS
+
+
+def _after_bad(base: Status, patched: Status, fresh: bool) -> Change:
+    if patched is Status.SKIP:
+        return Change.REGRESSED
+    if fresh or _LEVEL[patched] > _LEVEL[base]:
+        return Change.NEW_FAILURE
+    return Change.FIXED if patched is Status.PASS else Change.UNCHANGED
+
+
+def new_splats(base: Outcome | None, patched: Outcome | None, known: Sequence[Splat] = ()) -> tuple[Splat, ...]:
+    """The splats of ``patched`` that are neither in ``base`` nor in ``known``."""
+    if patched is None:
+        return ()
+    return splatset.new((*(base.splats if base else ()), *known), patched.splats)
+
+
+def row(
+    summary: str,
+    target: str,
+    flavour: str,
+    base: Outcome | None,
+    patched: Outcome | None,
+    has_series: bool,
+    known: Sequence[Splat] = (),
+) -> Row:
+    """The line of the verdict for one scenario. Raises ValueError when neither side has an outcome."""
+    outcome = base or patched
+    if outcome is None:
+        raise ValueError("a row needs an outcome on one side")
+    return Row(
+        scenario=outcome.scenario,
+        summary=summary,
+        target=target,
+        flavour=flavour,
+        base=base,
+        patched=patched,
+        change=compare(base, patched, has_series, known),
+        new_splats=new_splats(base, patched, known) if has_series else (),
+    )
+
+
+def judge(rows: Sequence[Row], has_series: bool, boot_splats: Sequence[Splat] = ()) -> tuple[Verdict, tuple[str, ...]]:
+    """What the run says, and why, worst first; no reasons for a plain pass.
+
+    ``boot_splats``: splats outside of any scenario, on the patched kernel and not on the base;
+    without a series, those of the base.
+    """
+    failures = (*_failures(rows, has_series), *_outside(boot_splats))
+    gaps = _gaps(rows, has_series)
+    if failures:
+        return Verdict.FAIL, (*failures, *gaps)
+    return (Verdict.ERROR, gaps) if gaps else (Verdict.PASS, ())
+
+
+def _failures(rows: Sequence[Row], has_series: bool) -> tuple[str, ...]:
+    kinds: tuple[tuple[str, Callable[[Row], bool]], ...]
+    if has_series:
+        kinds = (
+            ("regressed", lambda row: row.change is Change.REGRESSED),
+            ("failed in a new way", lambda row: row.change is Change.NEW_FAILURE),
+        )
+    else:
+        kinds = (
+            ("crashed", lambda row: _ended_as(row, Status.CRASH)),
+            ("hung", lambda row: _ended_as(row, Status.HANG)),
+            ("failed", lambda row: _ended_as(row, Status.FAIL)),
+            ("left splats", lambda row: _only_splats(row.base)),
+        )
+    chosen = ((words, [row for row in rows if holds(row)]) for words, holds in kinds)
+    return tuple(_counted(some, words) for words, some in chosen if some)
+
+
+def _ended_as(row: Row, status: Status) -> bool:
+    return row.base is not None and row.base.status is status
+
+
+def _outside(boot_splats: Sequence[Splat]) -> tuple[str, ...]:
+    return tuple(f"outside of any scenario: {count.splat.title}" for count in splatset.tally(boot_splats))
+
+
+def _gaps(rows: Sequence[Row], has_series: bool) -> tuple[str, ...]:
+    unknown = [row for row in rows if row.change is Change.UNKNOWN]
+    gaps = (_counted(unknown, "gave no evidence (error, or not run)"),) if unknown else ()
+    tested = [row.patched if has_series else row.base for row in rows]
+    if not any(outcome is not None and outcome.status in _EVIDENCE for outcome in tested):
+        side = "patched" if has_series else "base"
+        gaps = (*gaps, f"no evidence: no scenario ran to its end on the {side} kernel")
+    return gaps
+
+
+def _counted(rows: Sequence[Row], words: str) -> str:
+    names = [row.scenario for row in rows[:_NAMED]] + (["..."] if len(rows) > _NAMED else [])
+    return f"{len(rows)} scenario{'' if len(rows) == 1 else 's'} {words}: {', '.join(names)}"
