@@ -157,6 +157,10 @@ def _ended_as(row: Row, status: Status) -> bool:
     return row.base is not None and row.base.status is status
 
 
+def _only_splats(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.status in (Status.PASS, Status.SKIP) and bool(outcome.splats)
+
+
 def _outside(boot_splats: Sequence[Splat]) -> tuple[str, ...]:
     return tuple(f"outside of any scenario: {count.splat.title}" for count in splatset.tally(boot_splats))
 
