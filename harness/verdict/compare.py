@@ -58,7 +58,7 @@ def compare(base: Outcome | None, patched: Outcome | None, has_series: bool, kno
     if not _ended(base) or not _ended(patched):
         return Change.UNKNOWN
     assert base is not None and patched is not None
-    fresh = bool(new_splats(base, patched, known))
+    fresh = bool(_fresh(base, patched, known))
     if base.status is Status.PASS:
         return _after_pass(base, patched, fresh)
     if base.status is Status.SKIP:
@@ -90,11 +90,11 @@ def _after_bad(base: Status, patched: Status, fresh: bool) -> Change:
     return Change.FIXED if patched is Status.PASS else Change.UNCHANGED
 
 
-def new_splats(base: Outcome | None, patched: Outcome | None, known: Sequence[Splat] = ()) -> tuple[Splat, ...]:
+def _fresh(base: Outcome | None, patched: Outcome | None, known: Sequence[Splat] = ()) -> tuple[Splat, ...]:
     """The splats of ``patched`` that are neither in ``base`` nor in ``known``."""
     if patched is None:
         return ()
-    return splatset.new((*(base.splats if base else ()), *known), patched.splats)
+    return splatset.new_splats((*(base.splats if base else ()), *known), patched.splats)
 
 
 def row(
@@ -118,21 +118,26 @@ def row(
         base=base,
         patched=patched,
         change=compare(base, patched, has_series, known),
-        new_splats=new_splats(base, patched, known) if has_series else (),
+        new_splats=_fresh(base, patched, known) if has_series else (),
     )
 
 
-def judge(rows: Sequence[Row], has_series: bool, boot_splats: Sequence[Splat] = ()) -> tuple[Verdict, tuple[str, ...]]:
+def judge(rows: Sequence[Row], boot_splats: Sequence[Splat] = ()) -> tuple[Verdict, tuple[str, ...]]:
     """What the run says, and why, worst first; no reasons for a plain pass.
 
     ``boot_splats``: splats outside of any scenario, on the patched kernel and not on the base;
     without a series, those of the base.
     """
+    has_series = any(_of_series(row) for row in rows)
     failures = (*_failures(rows, has_series), *_outside(boot_splats))
     gaps = _gaps(rows, has_series)
     if failures:
         return Verdict.FAIL, (*failures, *gaps)
     return (Verdict.ERROR, gaps) if gaps else (Verdict.PASS, ())
+
+
+def _of_series(row: Row) -> bool:
+    return row.patched is not None or (row.change is not Change.BASE_ONLY and _ended(row.base))
 
 
 def _failures(rows: Sequence[Row], has_series: bool) -> tuple[str, ...]:

@@ -43,8 +43,6 @@ _AFTERMATH = (
     "kasan.fault=",
 )
 _AFTER_WARN = ("panic_on_warn set ...", "system warned too often")
-# arch/x86/kernel/apic/io_apic.c: the emulated timer did not tick in time, as on an overloaded host.
-_HOST = ("timer doesn't work through Interrupt-remapped IO-APIC", "IO-APIC + timer doesn't work!")
 
 
 @dataclass(frozen=True)
@@ -298,8 +296,3 @@ def panicked(console: Iterable[str | bytes]) -> str | None:
 def _raw(line: str | bytes) -> bytes:
     raw = line.encode(errors="replace") if isinstance(line, str) else line
     return raw.rstrip(b"\r\n") + b"\n"
-
-
-def host_is_to_blame(panic: str) -> bool:
-    """A panic in early boot that an overloaded host causes under emulation; it says nothing about the kernel."""
-    return any(words in panic for words in _HOST)

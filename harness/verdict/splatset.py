@@ -45,7 +45,7 @@ def tally(splats: Iterable[Splat]) -> tuple[Count, ...]:
     return tuple(Count(_best(group), len(group)) for group in groups)
 
 
-def new(base: Sequence[Splat], patched: Sequence[Splat]) -> tuple[Splat, ...]:
+def new_splats(base: Sequence[Splat], patched: Sequence[Splat]) -> tuple[Splat, ...]:
     """The splats of ``patched`` that ``base`` does not have, one for each bug."""
     return tuple(count.splat for count in tally(patched) if not any(same(known, count.splat) for known in base))
 
