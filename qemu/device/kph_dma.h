@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kph-dma: the engine behind the registers of kph_dma_regs.h.
+ *
+ * This part knows registers, buffer, transfers, the cache of translations and
+ * the counters. How a request reaches the IOMMU is the business of a front end
+ * (kph_dma_pci.c), which it calls through KphDmaOps.
+ *
+ * A "tag" names an address space as the PASID register does: the PASID with
+ * KPH_DMA_PASID_VALID, or 0 for requests without a PASID.
+ *
+ * Everything runs under the BQL; there is no thread.
+ */
+#ifndef HW_MISC_KPH_DMA_H
+#define HW_MISC_KPH_DMA_H
+
+#include "hw/qdev-core.h"
+#include "system/memory.h"
+
+#include "kph_dma_regs.h"
+
+/* One translation, and an entry of the ATC. */
+typedef struct KphDmaPage {
+    uint32_t tag;
+    uint32_t perm;              /* IOMMUAccessFlags: IOMMU_RO, IOMMU_WO */
+    uint64_t first;             /* first address that it translates */
+    uint64_t mask;              /* length in bytes - 1 */
+    uint64_t target;            /* where @first is in memory */
+} KphDmaPage;
+
+typedef enum KphDmaResponse {
+    KPH_DMA_RESPONSE_SUCCESS = 0x0,     /* the codes of a PRG response */
+    KPH_DMA_RESPONSE_INVALID = 0x1,
+    KPH_DMA_RESPONSE_FAILURE = 0xf,
+} KphDmaResponse;
+
+typedef struct KphDmaOps {
+    /* May the device send requests with @tag now? */
+    bool (*may_request)(DeviceState *dev, uint32_t tag);
+    /*
+     * Translate the 4 KiB page at @addr with at least the permissions @want.
+     * Fills in @page but for its tag and returns true, or returns false.
+     */
+    bool (*translate)(DeviceState *dev, uint32_t tag, uint64_t addr,
+                      IOMMUAccessFlags want, KphDmaPage *page);
+    /*
+     * Ask software for the page at @addr. True if the request was sent: then
+     * kph_dma_respond() is called with @group, some time later.
+     */
+    bool (*request_page)(DeviceState *dev, uint32_t tag, uint64_t addr,
+                         IOMMUAccessFlags want, uint16_t group);
+    /* Access memory at a translated address. */
+    MemTxResult (*access)(DeviceState *dev, uint64_t target, void *data,
+                          uint32_t len, bool is_write);
+    /* Send message 0. */
+    void (*raise_irq)(DeviceState *dev);
+} KphDmaOps;
+
+typedef struct KphDma {
+    MemoryRegion window;        /* what the front end maps */
+    MemoryRegion regs;
+    MemoryRegion buf;
+
+    DeviceState *dev;
+    const KphDmaOps *ops;
+    QEMUBH *bh;
+    char *name;                 /* for traces and messages */
+    uint32_t caps;
+
+    /* Registers, see kph_dma_regs.h */
+    uint32_t tag;
+    uint32_t flags;
+    uint64_t addr;
+    uint32_t len;
+    uint32_t buf_offset;
+    uint64_t pattern;
+    uint32_t status;
+    uint32_t error;
+    uint64_t fault_addr;
+    uint32_t bytes;
+    uint32_t irq;
+
+    uint32_t n_requests;
+    uint32_t n_hits;
+    uint32_t n_page_requests;
+    uint32_t n_responses;
+    uint32_t n_invalidations;
+    uint32_t last_inv_tag;
+    uint64_t last_inv;
+    uint64_t last_mask;
+    uint32_t last_response;
+
+    /* The transfer under way, meaningless unless BUSY */
+    uint32_t cmd;
+    uint32_t tries;             /* page requests for the present page */
+    bool waiting;               /* for the response to @group */
+    uint32_t pending;           /* error to end with when the engine runs */
+
+    uint16_t group;             /* of the last page request */
+
+    KphDmaPage *atc;            /* oldest first */
+    int32_t n_atc;
+    int32_t atc_size;           /* entries allocated */
+} KphDma;
+
+extern const VMStateDescription vmstate_kph_dma;
+
+/* Call once from realize; on failure @errp is set and false returned. */
+bool kph_dma_init(KphDma *s, DeviceState *dev, const KphDmaOps *ops,
+                  uint32_t caps, Error **errp);
+void kph_dma_exit(KphDma *s);
+void kph_dma_reset(KphDma *s);
+
+/* The front end lost its right to translate: end the transfer, drop the ATC. */
+void kph_dma_disable(KphDma *s);
+/* An invalidation of @mask + 1 bytes at @first in the address space @tag. */
+void kph_dma_invalidate(KphDma *s, uint32_t tag, uint64_t first, uint64_t mask);
+/* The answer to page request group @group. */
+void kph_dma_respond(KphDma *s, uint16_t group, KphDmaResponse code);
+/* For the front end's pre_save: false, with @errp set, in a transfer. */
+bool kph_dma_may_save(KphDma *s, Error **errp);
+
+#endif
