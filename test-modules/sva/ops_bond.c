@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Bind, unbind and what is asked of a bond. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops_sva.h"
+
+/* Own bind if the request has a PASID. -ENOSYS: the module was built without it. */
+int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind)
+{
+	int64_t ret;
+
+	memset(bind, 0, sizeof(*bind));
+	bind->pasid = arg_u64(req, "pasid", 0);
+	ret = sva_ioctl(fd, arg_given(req, "pasid") ? KPH_SVA_BIND_PASID : KPH_SVA_BIND, bind);
+	return ret == -ENOTTY ? -ENOSYS : ret;
+}
+
+static int64_t op_open(const struct request *req, struct reply *reply)
+{
+	int64_t error = 0;
+
+	return device_get(req, reply, &error) ? 0 : error;
+}
+
+static bool digits_only(const char *text)
+{
+	return text[strspn(text, "0123456789")] == '\0';
+}
+
+static int64_t op_bind(const struct request *req, struct reply *reply)
+{
+	const char *as = arg_text(req, "as", "");
+	struct kph_sva_bind bind;
+	struct device *device;
+	struct bond *bond;
+	int64_t ret = 0;
+
+	if (arg_u64(req, "pasid", 0) > UINT32_MAX)
+		return reply_fail(reply, EPROTO, "a PASID is 0 to 4294967295");
+	if (*as && (!name_ok(as) || digits_only(as)))
+		return reply_fail(reply, EPROTO, "\"as\" is not a name, or only digits");
+	if (*as && bond_named(as))
+		return reply_fail(reply, EEXIST, "the actor has a bond of this name");
+	device = device_get(req, reply, &ret);
+	if (!device)
+		return ret;
+	bond = bond_new(device);
+	if (!bond)
+		return -ENOMEM;
+	ret = sva_bind(device->fd, req, &bind);
+	if (ret) {
+		bond_forget(bond);
+		return ret;
+	}
+	bond->kernel = bind.bond;
+	bond->pasid = bind.pasid;
+	strcpy(bond->as, as);
+	reply_u64(reply, "bond", bond->number);
+	reply_u64(reply, "pasid", bind.pasid);
+	reply_u64(reply, "handle", bind.handle);
+	return 0;
+}
+
+static int64_t op_unbind(const struct request *req, struct reply *reply)
+{
+	struct kph_sva_bond arg = { 0 };
+	int64_t ret = 0;
+	struct bond *bond = bond_get(req, reply, &ret);
+
+	if (!bond)
+		return ret;
+	if (arg_bool(req, "abort", false)) {
+		ret = sva_ioctl(bond->device->fd, KPH_SVA_DMA_ABORT, NULL);
+		if (ret)
+			return ret;
+	}
+	arg.bond = bond->kernel;
+	ret = sva_ioctl(bond->device->fd, KPH_SVA_UNBIND, &arg);
+	/* Another process with the same file may have ended it. */
+	if (!ret || ret == -ENOENT)
+		bond_forget(bond);
+	reply_u64(reply, "bond", bond->number);
+	return ret;
+}
+
+static int64_t op_get_pasid(const struct request *req, struct reply *reply)
+{
+	struct kph_sva_bond arg = { 0 };
+	int64_t ret = 0;
+	struct bond *bond = bond_get(req, reply, &ret);
+
+	if (!bond)
+		return ret;
+	arg.bond = bond->kernel;
+	ret = sva_ioctl(bond->device->fd, KPH_SVA_GET_PASID, &arg);
+	if (ret)
+		return ret;
+	reply_u64(reply, "bond", bond->number);
+	reply_u64(reply, "pasid", arg.pasid);
+	return 0;
+}
+
+static int64_t op_bonds(const struct request *req, struct reply *reply)
+{
+	unsigned int state = 0;
+	char *text = NULL;
+	struct bond *bond;
+	size_t size, count = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)req;
+	if (!out)
+		return -ENOMEM;
+	while ((bond = bond_each(&state)))
+		fprintf(out, "%s%u=%s:%u", count++ ? "," : "", bond->number, bond->device->name, bond->pasid);
+	if (fclose(out)) {
+		free(text);
+		return -ENOMEM;
+	}
+	reply_u64(reply, "count", count);
+	reply_text(reply, "bonds", text);
+	free(text);
+	return 0;
+}
+
+static int64_t op_release(const struct request *req, struct reply *reply)
+{
+	int64_t error = 0;
+	struct device *device = device_get(req, reply, &error);
+
+	if (!device)
+		return error;
+	reply_u64(reply, "bonds", device_close(device));
+	return 0;
+}
+
+#define DEVICE { "device", ARG_STRING, true }
+#define WHICH { "bond", ARG_TEXT, false }, { "device", ARG_STRING, false }
+
+const struct op bond_ops[] = {
+	{ "open", ACTOR, false, op_open, { DEVICE } },
+	{ "bind", ACTOR, false, op_bind, { DEVICE, { "as", ARG_STRING, false } } },
+	{ "bind_own", ACTOR, false, op_bind, { DEVICE, { "pasid", ARG_INTEGER, true }, { "as", ARG_STRING, false } } },
+	{ "unbind", ACTOR, false, op_unbind, { WHICH, { "abort", ARG_BOOLEAN, false } } },
+	{ "get_pasid", ACTOR, false, op_get_pasid, { WHICH } },
+	{ "bonds", ACTOR, false, op_bonds, { } },
+	{ "release", ACTOR, false, op_release, { DEVICE } },
+	{ .name = NULL },
+};

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Many binds in one request: what leaks, shows after a few thousand. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ops_sva.h"
+
+#define COUNT_MAX	10000000
+#define SETTLE_MS	5
+#define NTH_MAX		1000
+#define FAILSLAB	"/sys/kernel/debug/failslab/"
+
+/* What a child tells its parent, in shared memory. */
+struct outcome {
+	int64_t ret;
+	uint64_t retries;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* The PASIDs of the children before may not be free yet: that is not an error. */
+static int64_t bind_patiently(int fd, const struct request *req, struct kph_sva_bind *bind, uint64_t *retries)
+{
+	int64_t deadline = now_ms() + (int64_t)arg_u64(req, "deadline_ms", 3000), ret;
+	uint64_t cpus;
+
+	for (;;) {
+		ret = sva_bind(fd, req, bind);
+		if (ret != -ENOSPC || now_ms() >= deadline)
+			return ret;
+		++*retries;
+		settle(SETTLE_MS, &cpus);
+	}
+}
+
+static void child(const struct request *req, struct outcome *outcome)
+{
+	int fd = device_open(role_device(arg_text(req, "device", "")));
+	struct kph_sva_bind bind;
+	struct kph_sva_bond bond;
+
+	outcome->ret = fd;
+	if (fd >= 0)
+		outcome->ret = bind_patiently(fd, req, &bind, &outcome->retries);
+	if (!outcome->ret && arg_bool(req, "unbind", true)) {
+		bond.bond = bind.bond;
+		outcome->ret = sva_ioctl(fd, KPH_SVA_UNBIND, &bond);
+	}
+	_exit(0);
+}
+
+static int64_t op_churn(const struct request *req, struct reply *reply)
+{
+	uint64_t count = arg_u64(req, "count", 0), done;
+	struct outcome *outcome;
+	int64_t ret = 0;
+	int status;
+
+	if (!count || count > COUNT_MAX)
+		return reply_fail(reply, EINVAL, "count is 1 to 10000000");
+	outcome = mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (outcome == MAP_FAILED)
+		return -errno;
+	for (done = 0; done < count && !ret; done += !ret) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			child(req, outcome);
+		if (pid < 0)
+			ret = -errno;
+		else if (waitpid(pid, &status, 0) != pid)
+			ret = -errno;
+		else if (!WIFEXITED(status) || WEXITSTATUS(status))
+			ret = reply_fail(reply, ESRCH, "a child was killed");
+		else
+			ret = outcome->ret;
+	}
+	reply_u64(reply, "children", done);
+	reply_u64(reply, "retries", outcome->retries);
+	munmap(outcome, sizeof(*outcome));
+	return ret;
+}
+
+static int64_t bind_and_unbind(int fd, const struct request *req)
+{
+	struct kph_sva_bind bind;
+	struct kph_sva_bond bond;
+	int64_t ret = sva_bind(fd, req, &bind);
+
+	if (ret)
+		return ret;
+	bond.bond = bind.bond;
+	return sva_ioctl(fd, KPH_SVA_UNBIND, &bond);
+}
+
+static int64_t op_churn_bind(const struct request *req, struct reply *reply)
+{
+	uint64_t count = arg_u64(req, "count", 0), done;
+	int64_t ret = 0;
+	struct device *device;
+
+	if (!count || count > COUNT_MAX)
+		return reply_fail(reply, EINVAL, "count is 1 to 10000000");
+	device = device_get(req, reply, &ret);
+	if (!device)
+		return ret;
+	for (done = 0; done < count && !ret; done += !ret)
+		ret = bind_and_unbind(device->fd, req);
+	reply_u64(reply, "rounds", done);
+	return ret;
+}
+
+/* One bind whose nth allocation fails. *injected: whether there was an nth. */
+static int64_t bind_failing(int fd, const struct request *req, unsigned int nth, bool *injected)
+{
+	struct kph_sva_bind bind;
+	struct kph_sva_bond bond;
+	char text[32];
+	int64_t ret;
+
+	snprintf(text, sizeof(text), "%u", nth);
+	ret = write_small("/proc/thread-self/fail-nth", text);
+	if (ret)
+		return ret;
+	ret = sva_bind(fd, req, &bind);
+	if (read_small("/proc/thread-self/fail-nth", text, sizeof(text)) < 0)
+		return -EIO;
+	*injected = *text == '0';
+	write_small("/proc/thread-self/fail-nth", "0");
+	if (ret)
+		return ret;
+	bond.bond = bind.bond;
+	return sva_ioctl(fd, KPH_SVA_UNBIND, &bond) ? -EIO : 0;
+}
+
+/* Every allocation of a bind fails once: each error path is taken, and none may leave anything behind. */
+static int64_t op_bind_failing(const struct request *req, struct reply *reply)
+{
+	uint64_t failed = 0, survived = 0;
+	bool injected = true;
+	struct device *device;
+	int64_t ret = 0;
+	unsigned int nth;
+
+	/* Without these, only atomic allocations fail, and each with a call trace on the console. */
+	if (write_small(FAILSLAB "ignore-gfp-wait", "N") || write_small(FAILSLAB "verbose", "0"))
+		return reply_fail(reply, EOPNOTSUPP, "no failslab in debugfs");
+	device = device_get(req, reply, &ret);
+	if (!device)
+		return ret;
+	for (nth = 1; nth <= NTH_MAX && injected; nth++) {
+		ret = bind_failing(device->fd, req, nth, &injected);
+		if (!injected)
+			break;
+		failed += !!ret;
+		survived += !ret;
+	}
+	reply_u64(reply, "allocations", nth - 1);
+	reply_u64(reply, "failed", failed);
+	reply_u64(reply, "survived", survived);
+	return ret;
+}
+
+#define DEVICE { "device", ARG_STRING, true }
+#define COUNT { "count", ARG_INTEGER, true }
+#define PASID { "pasid", ARG_INTEGER, false }
+
+const struct op load_ops[] = {
+	{ "churn", ACTOR, false, op_churn, {
+		DEVICE, COUNT, PASID, { "unbind", ARG_BOOLEAN, false }, { "deadline_ms", ARG_INTEGER, false } } },
+	{ "churn_bind", ACTOR, false, op_churn_bind, { DEVICE, COUNT, PASID } },
+	{ "bind_failing", ACTOR, false, op_bind_failing, { DEVICE, PASID } },
+	{ .name = NULL },
+};
