@@ -33,7 +33,7 @@ def ensure_agent(suite: str, cross_compile: str, cache: Cache, door: Door, ui: U
     if not entry.is_dir():
         with cache.build(entry) as scratch:
             log = logs / "agent.log"
-            argv = ["make", "-C", common, f"CC={cross_compile}gcc", f"SUITE={suite}", f"O={scratch}"]
+            argv: list[str | Path] = ["make", "-C", common, f"CC={cross_compile}gcc", f"SUITE={suite}", f"O={scratch}"]
             made = make(argv, what=f"agent for {suite}", cwd=common, env={}, log=log, door=door, ui=ui)
             if isinstance(made, BuildFailure):
                 raise InfraError("\n  ".join((made.what + " does not build:", *made.lines)), "kph doctor")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from harness.errors import InfraError
 from harness.model import Outcome, Splat, SplatKind, Status
 from harness.proc import Door
 from harness.scenario.run import run_scenario
-from harness.scenario.schema import Scenario, Suite
+from harness.scenario.schema import Plain, Scenario, Suite
 from harness.ui import Ui
 
 _BOOTS = 3  # tries when a boot fails by a fault of the host
@@ -29,14 +29,14 @@ class SideResult:
     boot_splats: tuple[Splat, ...]  # before the first scenario
     boots: int  # VMs started
     boot_seconds: float  # of the first boot that worked; 0 when none did
-    boot_failure: str  # why the kernel never got ready; empty when it did
+    failure: str  # why there is no booted kernel at the end: not built, not booted; empty otherwise
 
 
 class SideRunner:
     """Runs scenarios on one kernel, each result kept whatever happens to the guest."""
 
     def __init__(
-        self, plan: Plan, suite: Suite, behaviours: dict[str, object], side: str, evidence: Path, door: Door, ui: Ui
+        self, plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], side: str, evidence: Path, door: Door, ui: Ui
     ) -> None:
         self._plan, self._suite, self._behaviours = plan, suite, behaviours
         self._side, self._evidence, self._door, self._ui = side, evidence, door, ui

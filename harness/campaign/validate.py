@@ -24,13 +24,13 @@ from harness.machine import accel
 from harness.machine.target import Target
 from harness.model import Guest, Kernel, Module, Outcome, Qemu, Row, RunResult, Series, Splat, SshKeys, Status, Tree
 from harness.proc import Door
-from harness.scenario.schema import Scenario, Suite
+from harness.scenario.schema import Plain, Scenario, Suite
 from harness.source.apply import apply_series
 from harness.source.series import load_series
 from harness.source.trees import resolve_tree
 from harness.ui import Ui
-from harness.verdict.compare import compare, judge
-from harness.verdict.splatset import new_splats
+from harness.verdict import compare, splatset
+from harness.verdict.compare import judge
 
 _SSH_COMMAND = "/init serve"
 
@@ -45,7 +45,7 @@ class Request:
     target: Target
     suite: Suite
     scenarios: tuple[Scenario, ...]
-    behaviours: Mapping[str, object]  # what the suite expects of this series
+    behaviours: Mapping[str, Plain]  # what the suite expects of this series
     flavour: str
     channel: str
     accelerator: str | None  # --accel
@@ -65,7 +65,7 @@ class Validation:
         self._write_request()
         base, series, patched = self._sources()
         with self._ui.phase("qemu"):
-            qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu)
+            qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, request.target)
         choice = accel.choose(request.target, qemu, self._cache, self._door, request.accelerator)
         self._ui.once(f"accelerator: {choice.reason}")
         workshop = Workshop(
@@ -130,10 +130,11 @@ class Validation:
         self, base: Tree, series: Series | None, choice: accel.Choice, qemu: Qemu, results: Mapping[str, SideResult]
     ) -> RunResult:
         request = self._request
-        rows = _rows(request, results, series is not None)
-        before, after = results["base"].boot_splats, results["patched"].boot_splats if series else ()
-        boot_splats = new_splats(before, after) if series else before
-        failures = tuple(f"{side}: {result.boot_failure}" for side, result in results.items() if result.boot_failure)
+        rows = _rows(request, results)
+        boot_splats = results["base"].boot_splats
+        if "patched" in results:
+            boot_splats = splatset.new_splats(_all_splats(results["base"]), results["patched"].boot_splats)
+        failures = tuple(f"{side}: {result.failure}" for side, result in results.items() if result.failure)
         verdict, reasons = judge(rows, boot_splats)
         return RunResult(
             run=self._folder,
@@ -181,7 +182,7 @@ def run_folder(root: Path, target: str) -> Path:
 
 
 def _module_sources(suite: Suite) -> ModuleSources:
-    return ModuleSources(suite.name, suite.folder, (data.folder("qemu") / "device",), suite.modules)
+    return ModuleSources(suite.name, suite.folder, (data.folder("qemu") / "device",), suite.spec.modules)
 
 
 def _not_built(failure: BuildFailure, scenarios: Sequence[Scenario]) -> SideResult:
@@ -189,22 +190,22 @@ def _not_built(failure: BuildFailure, scenarios: Sequence[Scenario]) -> SideResu
     return SideResult(outcomes, (), 0, 0.0, "\n    ".join((failure.reason, *failure.lines)))
 
 
-def _rows(request: Request, results: Mapping[str, SideResult], has_series: bool) -> tuple[Row, ...]:
-    rows = []
-    base, patched = results["base"].outcomes, results["patched"].outcomes if has_series else ()
-    for number, scenario in enumerate(request.scenarios):
-        old, new = base[number], patched[number] if has_series else None
-        fresh: tuple[Splat, ...] = new_splats(old.splats, new.splats) if new else ()
-        rows.append(
-            Row(
-                scenario=scenario.id,
-                summary=scenario.summary,
-                target=request.target.name,
-                flavour=request.flavour,
-                base=old,
-                patched=new,
-                change=compare(old, new, has_series),
-                new_splats=fresh,
-            )
+def _all_splats(side: SideResult) -> tuple[Splat, ...]:
+    return (*side.boot_splats, *(splat for outcome in side.outcomes for splat in outcome.splats))
+
+
+def _rows(request: Request, results: Mapping[str, SideResult]) -> tuple[Row, ...]:
+    base, patched = results["base"], results.get("patched")
+    known = _all_splats(base)
+    return tuple(
+        compare.row(
+            scenario.summary,
+            request.target.name,
+            request.flavour,
+            base.outcomes[number],
+            patched.outcomes[number] if patched else None,
+            patched is not None,
+            known,
         )
-    return tuple(rows)
+        for number, scenario in enumerate(request.scenarios)
+    )

@@ -76,7 +76,7 @@ def _request(args: argparse.Namespace) -> Request:
         target=target,
         suite=suite,
         scenarios=suites.select(suite, args.scenario),
-        behaviours=suites.behaviours(suite, args.expect),
+        behaviours=suites.choose_behaviours(suite, args.expect),
         flavour=_known("flavour", args.flavour, flavours()),
         channel=_known("channel", args.channel, tuple(target.channels)),
         accelerator=args.accel,
