@@ -58,8 +58,8 @@ struct kph_sva_global {
 	__u32 limit;			/* COUNT: in, 1 .. KPH_SVA_COUNT_MAX */
 	__u32 count;			/* COUNT: out */
 	__u32 lowest;			/* COUNT: out, 0 if none */
+	__u32 highest;			/* COUNT: out, 0 if none */
 	__u32 complete;			/* COUNT: out, 0 if limit stopped it */
-	__u32 reserved;
 };
 #define KPH_SVA_COUNT_MAX	(1u << 20)
 

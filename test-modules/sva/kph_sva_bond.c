@@ -206,7 +206,7 @@ static u32 kph_take_globals(struct device *dev, u32 *taken, u32 limit)
 /**
  * kph_count_global() - count the global PASIDs that the device could still get
  * @file: of the device
- * @global: in: limit; out: count, lowest, complete
+ * @global: in: limit; out: count, lowest, highest, complete
  *
  * Takes them and gives them back. What live mms and files hold is not counted,
  * and what a bind needs meanwhile is missing for it.
@@ -215,7 +215,7 @@ static u32 kph_take_globals(struct device *dev, u32 *taken, u32 limit)
  */
 long kph_count_global(struct kph_file *file, struct kph_sva_global *global)
 {
-	u32 *taken, n, limit = global->limit;
+	u32 *taken, n, i, limit = global->limit;
 	long ret;
 
 	if (!limit || limit > KPH_SVA_COUNT_MAX)
@@ -233,9 +233,13 @@ long kph_count_global(struct kph_file *file, struct kph_sva_global *global)
 	n = kph_take_globals(file->engine->dev, taken, limit);
 	global->count = n;
 	global->complete = n < limit;
-	global->lowest = n ? taken[0] : 0;
-	while (n--)
-		iommu_free_global_pasid(taken[n]);
+	global->lowest = 0;
+	global->highest = 0;
+	for (i = 0; i < n; i++) {
+		global->lowest = i ? min(global->lowest, taken[i]) : taken[i];
+		global->highest = i ? max(global->highest, taken[i]) : taken[i];
+		iommu_free_global_pasid(taken[i]);
+	}
 out_leave:
 	kph_engine_leave(file->engine);
 out_free:

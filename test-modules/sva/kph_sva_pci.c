@@ -41,11 +41,6 @@ static void kph_pci_put(void *data)
 	kph_engine_put(data);
 }
 
-static void kph_pci_unregister(void *data)
-{
-	kph_engine_unregister(data);
-}
-
 /* Registers, then interrupt, then the character device: undone the other way round. */
 static int kph_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
@@ -79,10 +74,14 @@ static int kph_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = devm_request_irq(dev, pci_irq_vector(pdev, 0), kph_dma_irq, 0, "kph_sva", engine);
 	if (ret)
 		return ret;
-	ret = kph_engine_register(engine);
-	if (ret)
-		return ret;
-	return devm_add_action_or_reset(dev, kph_pci_unregister, engine);
+	pci_set_drvdata(pdev, engine);
+	return kph_engine_register(engine);
+}
+
+/* Not a managed action: the bus gives the default domain back before those run, and wants no PASID attached then. */
+static void kph_pci_remove(struct pci_dev *pdev)
+{
+	kph_engine_unregister(pci_get_drvdata(pdev));
 }
 
 static const struct pci_device_id kph_pci_ids[] = {
@@ -95,6 +94,7 @@ static struct pci_driver kph_pci_driver = {
 	.name = "kph_sva",
 	.id_table = kph_pci_ids,
 	.probe = kph_pci_probe,
+	.remove = kph_pci_remove,
 };
 
 int __init kph_pci_init(void)

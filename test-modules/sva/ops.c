@@ -117,6 +117,7 @@ static void facts(struct reply *reply)
 	unsigned int state = 0;
 
 	add_module(reply);
+	reply_bool(reply, "sva.fail_nth", failslab_ready());
 	while (role_each(&state, role, device, sizeof(device)))
 		add_device(reply, role, device);
 	if (!state)

@@ -2,11 +2,17 @@
 /* Bind, unbind and what is asked of a bond. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ops_sva.h"
+
+#define FAILSLAB	"/sys/kernel/debug/failslab/"
+#define FAIL_NTH	"/proc/thread-self/fail-nth"	/* n: the nth fallible call fails; then reads 0 */
+#define NTH_MAX		INT32_MAX
 
 /* Own bind if the request has a PASID. -ENOSYS: the module was built without it. */
 int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind)
@@ -19,6 +25,37 @@ int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind)
 	return ret == -ENOTTY ? -ENOSYS : ret;
 }
 
+/* Without these settings only atomic allocations fail, and each with a call trace on the console. */
+bool failslab_ready(void)
+{
+	return !write_small(FAILSLAB "ignore-gfp-wait", "N") && !write_small(FAILSLAB "verbose", "0");
+}
+
+int64_t sva_bind_failing(int fd, const struct request *req, unsigned int nth, struct kph_sva_bind *bind,
+			 bool *injected)
+{
+	/* Opened before: what is left of n would hit the allocations of an open. */
+	int file = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	int64_t ret = -EIO;
+	char text[32];
+	int length;
+
+	if (file < 0)
+		return -errno;
+	length = snprintf(text, sizeof(text), "%u", nth);
+	if (pwrite(file, text, length, 0) != length)
+		goto out;
+	ret = sva_bind(fd, req, bind);
+	if (pread(file, text, 1, 0) != 1)
+		ret = -EIO;
+	*injected = *text == '0';
+	if (pwrite(file, "0", 1, 0) != 1)
+		ret = -EIO;
+out:
+	close(file);
+	return ret;
+}
+
 static int64_t op_open(const struct request *req, struct reply *reply)
 {
 	int64_t error = 0;
@@ -29,6 +66,23 @@ static int64_t op_open(const struct request *req, struct reply *reply)
 static bool digits_only(const char *text)
 {
 	return text[strspn(text, "0123456789")] == '\0';
+}
+
+static int64_t bind_as_asked(int fd, const struct request *req, struct reply *reply, struct kph_sva_bind *bind)
+{
+	uint64_t nth = arg_u64(req, "fail_nth", 0);
+	bool injected;
+	int64_t ret;
+
+	if (!arg_given(req, "fail_nth"))
+		return sva_bind(fd, req, bind);
+	if (!nth || nth > NTH_MAX)
+		return reply_fail(reply, EPROTO, "fail_nth is 1 to 2147483647");
+	if (!failslab_ready())
+		return reply_fail(reply, EOPNOTSUPP, "no failslab in debugfs");
+	ret = sva_bind_failing(fd, req, nth, bind, &injected);
+	reply_bool(reply, "injected", injected);
+	return ret;
 }
 
 static int64_t op_bind(const struct request *req, struct reply *reply)
@@ -51,7 +105,7 @@ static int64_t op_bind(const struct request *req, struct reply *reply)
 	bond = bond_new(device);
 	if (!bond)
 		return -ENOMEM;
-	ret = sva_bind(device->fd, req, &bind);
+	ret = bind_as_asked(device->fd, req, reply, &bind);
 	if (ret) {
 		bond_forget(bond);
 		return ret;
@@ -139,12 +193,13 @@ static int64_t op_release(const struct request *req, struct reply *reply)
 }
 
 #define DEVICE { "device", ARG_STRING, true }
+#define BIND { "as", ARG_STRING, false }, { "fail_nth", ARG_INTEGER, false }
 #define WHICH { "bond", ARG_TEXT, false }, { "device", ARG_STRING, false }
 
 const struct op bond_ops[] = {
 	{ "open", ACTOR, false, op_open, { DEVICE } },
-	{ "bind", ACTOR, false, op_bind, { DEVICE, { "as", ARG_STRING, false } } },
-	{ "bind_own", ACTOR, false, op_bind, { DEVICE, { "pasid", ARG_INTEGER, true }, { "as", ARG_STRING, false } } },
+	{ "bind", ACTOR, false, op_bind, { DEVICE, BIND } },
+	{ "bind_own", ACTOR, false, op_bind, { DEVICE, { "pasid", ARG_INTEGER, true }, BIND } },
 	{ "unbind", ACTOR, false, op_unbind, { WHICH, { "abort", ARG_BOOLEAN, false } } },
 	{ "get_pasid", ACTOR, false, op_get_pasid, { WHICH } },
 	{ "bonds", ACTOR, false, op_bonds, { } },

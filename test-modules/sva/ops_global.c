@@ -143,6 +143,7 @@ static int64_t op_global_pasids(const struct request *req, struct reply *reply)
 	reply_u64(reply, "count", arg.count);
 	reply_bool(reply, "complete", arg.complete);
 	reply_u64(reply, "lowest", arg.lowest);
+	reply_u64(reply, "highest", arg.highest);
 	reply_u64(reply, "tries", tries);
 	return 0;
 }

@@ -13,7 +13,6 @@
 #define COUNT_MAX	10000000
 #define SETTLE_MS	5
 #define NTH_MAX		1000
-#define FAILSLAB	"/sys/kernel/debug/failslab/"
 
 /* What a child tells its parent, in shared memory. */
 struct outcome {
@@ -121,23 +120,13 @@ static int64_t op_churn_bind(const struct request *req, struct reply *reply)
 	return ret;
 }
 
-/* One bind whose nth allocation fails. *injected: whether there was an nth. */
+/* One bind whose nth allocation fails, and its unbind. */
 static int64_t bind_failing(int fd, const struct request *req, unsigned int nth, bool *injected)
 {
 	struct kph_sva_bind bind;
 	struct kph_sva_bond bond;
-	char text[32];
-	int64_t ret;
+	int64_t ret = sva_bind_failing(fd, req, nth, &bind, injected);
 
-	snprintf(text, sizeof(text), "%u", nth);
-	ret = write_small("/proc/thread-self/fail-nth", text);
-	if (ret)
-		return ret;
-	ret = sva_bind(fd, req, &bind);
-	if (read_small("/proc/thread-self/fail-nth", text, sizeof(text)) < 0)
-		return -EIO;
-	*injected = *text == '0';
-	write_small("/proc/thread-self/fail-nth", "0");
 	if (ret)
 		return ret;
 	bond.bond = bind.bond;
@@ -153,8 +142,7 @@ static int64_t op_bind_failing(const struct request *req, struct reply *reply)
 	int64_t ret = 0;
 	unsigned int nth;
 
-	/* Without these, only atomic allocations fail, and each with a call trace on the console. */
-	if (write_small(FAILSLAB "ignore-gfp-wait", "N") || write_small(FAILSLAB "verbose", "0"))
+	if (!failslab_ready())
 		return reply_fail(reply, EOPNOTSUPP, "no failslab in debugfs");
 	device = device_get(req, reply, &ret);
 	if (!device)
