@@ -32,6 +32,7 @@ class Patch:
     diff: bytes  # what git apply takes
     files: tuple[str, ...]  # paths it touches, relative to the tree
     origin: str  # where it was read: file, mail or commit
+    strip: int = 1  # leading path components that git apply removes (its -p)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Series:
     specs: tuple[str, ...]  # as given
     title: str  # subject of the cover letter, or of the first patch
     patches: tuple[Patch, ...]
+    base_commit: str = ""  # commit that the author worked on, if the series says so
 
 
 # --- build ------------------------------------------------------------------
@@ -80,6 +82,7 @@ class SshKeys:
 
     client: Path  # private key of the harness, OpenSSH format
     host_public: str  # the guest's host key as a known_hosts value: "ssh-ed25519 AAAA..."
+    host_private: Path | None = None  # the guest's private host key, in the format of its SSH server
 
 
 @dataclass(frozen=True)
