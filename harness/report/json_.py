@@ -1,0 +1,140 @@
+"""The report for programs. Its schema is harness/schema/run.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from harness.model import IommuFault, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
+from harness.report import View, clean, words
+
+NAME = "json"
+HELP = "everything, for programs; kph schema run prints its schema"
+SCHEMA = "kph.run.v1"
+
+
+def render(result: RunResult, view: View) -> str:
+    """See Format.render."""
+    text = json.dumps(_safe(document(result)), indent=1, ensure_ascii=True, allow_nan=False)
+    return text.replace("\x7f", "\\u007f") + "\n"
+
+
+def document(result: RunResult) -> dict[str, Any]:
+    """The report as JSON values, before they are made safe for every reader."""
+    return {
+        "schema": SCHEMA,
+        "verdict": result.verdict.value,
+        "reasons": list(result.reasons),
+        "run": str(result.run),
+        "tree": _tree(result.tree),
+        "series": None if result.series is None else _series(result.series),
+        "target": result.target,
+        "flavour": result.flavour,
+        "suite": result.suite,
+        "channel": result.channel,
+        "accelerator": result.accelerator,
+        "counts": {change.value: number for change, number in words.counts(result.rows).items()},
+        "timings": [_phase(phase) for phase in result.phases],
+        "scenarios": [_row(row) for row in result.rows],
+        "boot_splats": [_splat(splat) for splat in result.boot_splats],
+        "facts": dict(result.facts),
+    }
+
+
+def _tree(tree: Tree) -> dict[str, Any]:
+    return {"spec": tree.spec, "version": tree.version, "commit": tree.commit, "content": tree.content}
+
+
+def _series(series: Series) -> dict[str, Any]:
+    patches = [
+        {
+            "number": patch.number,
+            "subject": patch.subject,
+            "author": patch.author,
+            "origin": patch.origin,
+            "files": list(patch.files),
+        }
+        for patch in series.patches
+    ]
+    return {"specs": list(series.specs), "title": series.title, "patches": patches}
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    return {"name": phase.name, "side": phase.side, "seconds": _seconds(phase.seconds), "note": phase.note}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "id": row.scenario,
+        "summary": row.summary,
+        "target": row.target,
+        "flavour": row.flavour,
+        "base": None if row.base is None else _outcome(row.base),
+        "patched": None if row.patched is None else _outcome(row.patched),
+        "change": row.change.value,
+        "new_splats": [_splat(splat) for splat in row.new_splats],
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "status": outcome.status.value,
+        "reason": outcome.reason,
+        "seconds": _seconds(outcome.seconds),
+        "steps": [_step(step) for step in outcome.steps],
+        "splats": [_splat(splat) for splat in outcome.splats],
+        "faults": [_fault(fault) for fault in outcome.faults],
+        "advice": list(outcome.advice),
+        "evidence": None if outcome.evidence is None else str(outcome.evidence),
+    }
+
+
+def _step(step: StepResult) -> dict[str, Any]:
+    return {
+        "index": step.index,
+        "text": step.text,
+        "ok": step.ok,
+        "expected": step.expected,
+        "got": step.got,
+        "seconds": _seconds(step.seconds),
+    }
+
+
+def _splat(splat: Splat) -> dict[str, Any]:
+    return {
+        "kind": splat.kind.value,
+        "title": splat.title,
+        "frames": list(splat.frames),
+        "text": list(splat.text),
+        "line": splat.line,
+        "corrupted": splat.corrupted,
+    }
+
+
+def _fault(fault: IommuFault) -> dict[str, Any]:
+    return {
+        "device": fault.device,
+        "address": f"{fault.address:#x}",  # a string: 64 bits do not fit into the numbers of many readers
+        "reason": fault.reason,
+        "pasid": fault.pasid,
+        "write": fault.write,
+    }
+
+
+def _seconds(value: float) -> float:
+    return round(max(value, 0.0), 3) if math.isfinite(value) else 0.0
+
+
+def _safe(value: object) -> object:
+    """``value`` in types and characters that every JSON reader takes."""
+    if isinstance(value, Mapping):
+        return {clean.whole(str(key)): _safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_safe(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    return clean.whole(str(value))
