@@ -7,6 +7,7 @@ names exists: operations and their arguments, devices, actors, capabilities, wha
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "role": (str,),
     "text": (int, str),
 }
+_ERRORS = frozenset(errno.errorcode.values()) | {"EWOULDBLOCK", "EOPNOTSUPP", "ENOTSUPP"}
 _ANY_FIELD = Operation()  # stands for a reply whose fields are not known
 
 
@@ -267,11 +269,12 @@ class _Checker:
             if operation is not _ANY_FIELD:
                 self.known((*path, "expect", name), "result", name, self._results(operation))
             self.matcher((*path, "expect", name), matcher)
-        if step.fails and step.died:
-            self.say(path, "a step either fails or dies, not both")
-        for number, errno in enumerate(step.fails):
-            if errno != "any" and not (errno.isupper() and errno.startswith("E")):
-                self.say((*path, "fails", number), f"{errno!r} is not the name of an error, such as EBUSY")
+        if sum(map(bool, (step.fails, step.may_fail, step.died))) > 1:
+            self.say(path, "only one of 'fails', 'may_fail' and 'died' can be expected")
+        for key, names in (("fails", step.fails), ("may_fail", step.may_fail)):
+            for each in names:
+                if each != "any" and each not in _ERRORS:
+                    self.say((*path, key), unknown("error", each, _ERRORS))
         if step.save is not None:
             if step.save == "facts":
                 self.say((*path, "save"), "'facts' is taken")

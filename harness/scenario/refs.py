@@ -76,8 +76,12 @@ def names(value: object) -> Iterator[Name]:
         for each in value:
             yield from names(each)
     elif isinstance(value, str) and is_reference(value):
-        for expression in _INSIDE.findall(value) if "${" in value else [value]:
+        for expression in _expressions(value):
             yield from (term.value for term in parse(expression) if isinstance(term.value, Name))
+
+
+def _expressions(text: str) -> list[str]:
+    return ["$" + inside for inside in _INSIDE.findall(text)] if "${" in text else [text]
 
 
 def resolve(value: Any, scope: Scope) -> Any:
@@ -89,7 +93,7 @@ def resolve(value: Any, scope: Scope) -> Any:
     if not isinstance(value, str) or not is_reference(value):
         return value
     if "${" in value:
-        return _INSIDE.sub(lambda found: str(evaluate(found[1], scope)), value)
+        return _INSIDE.sub(lambda found: str(evaluate("$" + found[1], scope)), value)
     return evaluate(value, scope)
 
 

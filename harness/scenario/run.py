@@ -96,8 +96,8 @@ class _Run:
             if faults and spec.faults == "none" and status is Status.PASS:
                 status, reason = Status.FAIL, _unexpected(faults)
         advice = list(steps.advice)
-        if status is Status.FAIL and spec.advice:
-            status, reason, advice = Status.PASS, "", [*advice, f"{spec.advice}: {reason}"]
+        if status is Status.FAIL and spec.our_choice:
+            status, reason, advice = Status.PASS, "", [*advice, f"{spec.our_choice}: {reason}"]
         return Outcome(
             self.scenario.id,
             status,

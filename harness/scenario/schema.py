@@ -74,13 +74,14 @@ class OpsFile(Strict):
 # --- steps ----------------------------------------------------------------------
 class _Common(Strict):
     when: Mapping[str, Plain] = {}  # behaviours that the step is for; otherwise it is left out
-    advice: str | None = None  # our choice, not a rule: a mismatch is reported and no failure
+    our_choice: str | None = None  # our choice, not a rule: a mismatch is reported and no failure
     note: str = ""  # for the reader
 
 
 class _Expecting(_Common):
     expect: Mapping[str, Any] = {}  # field of the reply -> matcher
     fails: Words = ()  # errno names, one of which must come; "any"
+    may_fail: Words = ()  # errno names that are as good as success; "any"
     died: str | None = None  # how the actor must end meanwhile: a signal's name, exit:0, any
     save: str | None = None  # name under which later steps find the reply
     deadline: Seconds | None = None  # answer within; default the suite's
@@ -221,7 +222,7 @@ class ScenarioFile(Strict):
     actors: tuple[str, ...] = ()  # processes
     faults: Literal["none", "expected"] = "none"  # whether the IOMMU may report faults
     without: Mapping[str, str] = {}  # oracle -> why it does not apply
-    advice: str | None = None  # the whole scenario is our choice: failing is advice
+    our_choice: str | None = None  # the whole scenario is our choice: failing is advice
     limit: Seconds | None = None  # for all steps together; default the suite's
     steps: Steps
 

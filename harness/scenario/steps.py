@@ -110,9 +110,9 @@ class StepRunner:
         try:
             carriers[type(step)](step, index)
         except StepFailed as failed:
-            if step.advice is None:
+            if step.our_choice is None:
                 raise
-            self.advice.append(f"{step.advice} ({failed})")
+            self.advice.append(f"{step.our_choice} ({failed})")
             if self.results and not self.results[-1].ok:  # no failure, but the report shows what came
                 self.results[-1] = dataclasses.replace(self.results[-1], ok=True)
 
@@ -229,7 +229,7 @@ class StepRunner:
         return args, text
 
     def _expected(self, step: DoStep | FinishStep, index: str) -> Expected:
-        return Expected(self._resolve(step.expect, index), step.fails, step.died)
+        return Expected(self._resolve(step.expect, index), step.fails, step.may_fail, step.died)
 
     def _deadline(self, own: float | None) -> float:
         return (own if own is not None else self._limits.deadline) * self._limits.scale
