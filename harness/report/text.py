@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from harness.model import Change, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.report import View, clean, words
+from harness.report.page import Page
 from harness.verdict import splatset
 
 NAME = "text"
@@ -44,7 +44,7 @@ _VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict
 
 def render(result: RunResult, view: View) -> str:
     """See Format.render."""
-    page = _Page(view)
+    page = Page(view)
     _head(page, result)
     _table(page, result, view)
     _skips(page, result)
@@ -58,61 +58,7 @@ def render(result: RunResult, view: View) -> str:
     return page.text()
 
 
-class _Page:
-    """Lines of the report. Every string is shown as it is: nothing in it is markup."""
-
-    def __init__(self, view: View) -> None:
-        self._sink = io.StringIO()
-        self._colour = view.colour
-        self.width = max(view.width, 60)
-        self._console = Console(
-            file=self._sink,
-            width=self.width,
-            force_terminal=view.colour,
-            color_system="standard" if view.colour else None,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            legacy_windows=False,
-            _environ={},
-        )
-
-    def line(self, text: str = "", style: str = "") -> None:
-        """One line, however long: paths and commands must stay in one piece."""
-        self._console.print(Text(clean.line(text), style), soft_wrap=True)
-
-    def paragraph(self, text: str, style: str = "", indent: int = 0) -> None:
-        """Words that may be wrapped."""
-        for part in clean.lines(text):
-            self._console.print(Padding(Text(part, style), (0, 0, 0, indent)))
-
-    def field(self, name: str, text: str, style: str = "", indent: int = 2, width: int = 9) -> None:
-        """A name and its wrapped text, aligned."""
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=width, no_wrap=True)
-        grid.add_column(overflow="fold")
-        for number, part in enumerate(clean.lines(text)):
-            grid.add_row(Text(name if number == 0 else "", "bold"), Text(part, style))
-        self._console.print(Padding(grid, (0, 0, 0, indent)))
-
-    def count(self, number: int, text: str) -> None:
-        """A number and wrapped text beside it."""
-        self.field(f"{number:>4}", text, width=5, indent=0)
-
-    def path(self, name: str, text: str, indent: int = 2) -> None:
-        """A name and text that is never wrapped."""
-        self.line(f"{'':{indent}}{name:<9} {text}")
-
-    def table(self, table: Table) -> None:
-        self._console.print(table)
-
-    def text(self) -> str:
-        """Everything so far; without colours, no line ends in spaces."""
-        text = self._sink.getvalue()
-        return text if self._colour else "\n".join(line.rstrip() for line in text.split("\n"))
-
-
-def _head(page: _Page, result: RunResult) -> None:
+def _head(page: Page, result: RunResult) -> None:
     flavour = "" if result.flavour == "base" else f", flavour {result.flavour}"
     page.paragraph(f"{result.suite} on {result.target}{flavour}, over {result.channel}", "bold")
     page.field("tree", f"{result.tree.spec}, Linux {result.tree.version}, commit {result.tree.commit[:12]}")
@@ -125,7 +71,7 @@ def _head(page: _Page, result: RunResult) -> None:
 
 
 # --- table --------------------------------------------------------------------
-def _table(page: _Page, result: RunResult, view: View) -> None:
+def _table(page: Page, result: RunResult, view: View) -> None:
     wide = page.width >= _WIDE
     both = result.series is not None
     table = Table(box=box.SIMPLE_HEAD if view.colour else None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -185,7 +131,7 @@ def _add_group(table: Table, status: Status, rows: tuple[Row, ...], both: bool, 
 
 
 # --- below the table --------------------------------------------------------------
-def _skips(page: _Page, result: RunResult) -> None:
+def _skips(page: Page, result: RunResult) -> None:
     total = len(result.rows)
     for side, outcomes in (
         ("base", [row.base for row in result.rows]),
@@ -201,7 +147,7 @@ def _skips(page: _Page, result: RunResult) -> None:
         page.line()
 
 
-def _detail(page: _Page, row: Row) -> None:
+def _detail(page: Page, row: Row) -> None:
     page.line(f"{row.scenario}: {_move(row)}", _STYLES[row.change] or "bold red")
     if row.summary:
         page.field("tests", row.summary)
@@ -227,7 +173,7 @@ def _move(row: Row) -> str:
     return f"{row.change.value} ({base} on base, {patched} on patched)"
 
 
-def _steps(page: _Page, outcome: Outcome) -> None:
+def _steps(page: Page, outcome: Outcome) -> None:
     failing = [step for step in outcome.steps if not step.ok]
     for step in failing[:_STEPS]:
         page.field(f"step {step.index}", step.text)
@@ -243,7 +189,7 @@ def _times_seen(splat: Splat, outcome: Outcome | None) -> int:
     return sum(splatset.same(splat, each) for each in outcome.splats) if outcome else 1
 
 
-def _splat(page: _Page, splat: Splat, times: int) -> None:
+def _splat(page: Page, splat: Splat, times: int) -> None:
     seen = f" ({times} times)" if times > 1 else ""
     cut = " [the report on the console is cut or interleaved]" if splat.corrupted else ""
     page.field("splat", f"{splat.title}{seen}{cut}", "red")
@@ -251,7 +197,7 @@ def _splat(page: _Page, splat: Splat, times: int) -> None:
         page.field("", words.trace(splat))
 
 
-def _end(page: _Page, outcome: Outcome) -> None:
+def _end(page: Page, outcome: Outcome) -> None:
     for fault in outcome.faults[:_FAULTS]:
         pasid = "no PASID" if fault.pasid is None else f"PASID {fault.pasid}"
         way = "write" if fault.write else "read"
@@ -265,13 +211,13 @@ def _end(page: _Page, outcome: Outcome) -> None:
         _replay(page, outcome.evidence)
 
 
-def _replay(page: _Page, evidence: Path) -> None:
+def _replay(page: Page, evidence: Path) -> None:
     script = evidence / "replay.sh"
     if script.is_file():
         page.path("replay", f"sh {script}")
 
 
-def _outside(page: _Page, result: RunResult) -> None:
+def _outside(page: Page, result: RunResult) -> None:
     if not result.boot_splats:
         return
     new = ", new with the series" if result.series else ""
@@ -281,7 +227,7 @@ def _outside(page: _Page, result: RunResult) -> None:
     page.line()
 
 
-def _reasons(page: _Page, result: RunResult) -> None:
+def _reasons(page: Page, result: RunResult) -> None:
     """Reasons of several lines, such as a compiler's, in full."""
     for reason in result.reasons:
         if "\n" in reason:
@@ -290,7 +236,7 @@ def _reasons(page: _Page, result: RunResult) -> None:
             page.line()
 
 
-def _times(page: _Page, result: RunResult) -> None:
+def _times(page: Page, result: RunResult) -> None:
     advised = [row for row in result.rows if (outcome := words.tested(row)) and outcome.advice]
     if advised:
         page.paragraph("Advice (our choice where nothing is prescribed; it does not count):")
