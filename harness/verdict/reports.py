@@ -21,9 +21,18 @@ _HELD = re.compile(
     r".*, at: (?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
 )  # kernel/locking/lockdep.c: print_lock()
 _DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*$")  # kernel/printk/printk.c
+# kernel/rcu/tree_stall.h: rcu_check_gp_kthread_starvation(); these stacks are not those of the CPU that stalls
+_BYSTANDER = ("rcu: RCU grace-period kthread stack dump:", "rcu: Stack dump where RCU GP kthread last ran:")
 _END_TRACE = "---[ end trace "  # kernel/panic.c: print_oops_end_marker(); lib/ubsan.c: ubsan_epilogue()
 _END_PANIC = ("---[ end Kernel panic", "Rebooting in ")  # kernel/panic.c: vpanic()
-_ENDS_BY_MARK = (SplatKind.WARN, SplatKind.OOPS, SplatKind.REFCOUNT, SplatKind.LIST_CORRUPTION, SplatKind.UBSAN)
+_ENDS_BY_MARK = (
+    SplatKind.WARN,
+    SplatKind.OOPS,
+    SplatKind.KASAN,
+    SplatKind.REFCOUNT,
+    SplatKind.LIST_CORRUPTION,
+    SplatKind.UBSAN,
+)
 
 
 @dataclass
@@ -46,6 +55,7 @@ class Report:
     _top: str = ""  # function of the registers before the trace
     _tracing: bool = False  # inside the first trace
     _traced: bool = False  # the first trace has ended
+    _bystander: bool = False  # the next trace is somebody else's
     _stacks: int = 0  # stacks of x86 that were begun and not ended
     _access: str = ""  # Read or Write, for KASAN
     _held: str = ""  # where the last lock of the list was taken
@@ -58,7 +68,7 @@ class Report:
         """Whether a line that begins nothing else is part of this report."""
         if traces.belongs(text) or (self._tracing and traces.in_trace(text)):
             return True
-        if self.complete or self._traced:
+        if self.complete or (self._traced and self.kind not in _ENDS_BY_MARK):
             return False
         return self._quiet < self.header.rule.patience
 
@@ -95,17 +105,23 @@ class Report:
     def _follow_trace(self, text: str) -> None:
         if self._traced:
             return
-        if traces.starts(text):
-            self.corrupted |= self._tracing
-            self._tracing = True
-            if self._top:
-                self._add(self._top)
-            return
+        self._bystander |= text.startswith(_BYSTANDER)
         running = traces.top(text)
-        if running:
-            self._top = running
-        if not self._tracing:
+        self._top = running or self._top
+        if traces.starts(text):
+            self._start_trace()
+        elif self._tracing:
+            self._trace_line(text, running or "")
+
+    def _start_trace(self) -> None:
+        if self._bystander:
+            self._bystander = False
             return
+        self.corrupted |= self._tracing
+        self._tracing = True
+        self._add(self._top)
+
+    def _trace_line(self, text: str, running: str) -> None:
         mark = traces.stack_mark(text)
         if mark is not None:
             self._stacks += -1 if mark[1] else 1
@@ -128,8 +144,7 @@ class Report:
         if ended and self._tracing:
             self._tracing, self._traced = False, True
             self.corrupted |= self._stacks > 0
-            if self.kind not in _ENDS_BY_MARK and self.kind is not SplatKind.KASAN:
-                self.complete = True
+            self.complete |= self.kind not in _ENDS_BY_MARK
 
     def _follow_end(self, text: str) -> None:
         if text.startswith(_END_PANIC):
@@ -165,6 +180,8 @@ class Report:
     def continued_by(self, new: Header) -> bool:
         """Whether ``new`` is a further line of the same event and not a report of its own."""
         role = self.header.rule.role
+        if role is Role.CAUSE and new == self.header and not (self.died or self._tracing or self._traced):
+            return True  # a fault while the fault is told: the kernel may go round for ever
         if new.rule.role is Role.DIE:
             can_die = role is Role.CAUSE or self.kind in (SplatKind.OOPS, SplatKind.LIST_CORRUPTION)
             return can_die and not self.died
