@@ -62,7 +62,10 @@ def _trouble(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: 
         return f"{device} may not be opened (add yourself to its group)"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     binary = qemu.folder / "bin" / target.binary
-    kept = cache.room("accel") / f"{digest(boot, str(binary), str(binary.stat().st_mtime_ns), each.name)}.json"
+    kept = (
+        cache.room("accel")
+        / f"{digest(boot, str(binary), str(binary.stat().st_mtime_ns), each.name, target.probe.model_dump_json())}.json"
+    )
     if kept.exists():
         return str(json.loads(kept.read_text())["trouble"])
     trouble = _run_probe(each, target, qemu, cache, door)
@@ -72,10 +75,11 @@ def _trouble(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: 
 
 def _run_probe(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: Door) -> str:
     probe = target.probe
-    rom = cache.room("accel") / f"{digest(probe.rom, str(probe.size), str(probe.offset))}.rom"
-    code = bytes.fromhex(probe.rom)
-    image = bytearray(b"\xf4" * probe.size)
-    image[probe.offset : probe.offset + len(code)] = code
+    image = bytearray(probe.size)
+    for offset, code in probe.code.items():
+        raw = bytes.fromhex(code)
+        image[offset : offset + len(raw)] = raw
+    rom = cache.room("accel") / f"{digest(bytes(image))}.rom"
     write_whole(rom, bytes(image))
     words = [word.format(rom=rom, accel=each.name) for word in probe.argv]
     argv: list[str | Path] = [

@@ -31,9 +31,8 @@ class KernelRecipe(_Strict):
 class Probe(_Strict):
     """A guest of a few instructions that shows whether an accelerator can run guests at all."""
 
-    rom: str  # hex bytes placed at the reset vector
     size: int  # size of the ROM image in bytes
-    offset: int  # where in it the code goes
+    code: dict[int, str]  # offset into it -> hex bytes; the rest is filled with zeros
     argv: tuple[str, ...]  # QEMU arguments; {rom} is the image, {accel} the accelerator
     status: int  # exit status of QEMU when the guest has run
 
