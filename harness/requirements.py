@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,7 +28,7 @@ class Requirement(BaseModel):
     package: str  # Debian package that brings it (Python package for `python`)
     parts: tuple[str, ...] = Field(alias="for")  # parts of the harness that cannot do without it
     why: str  # what it is for
-    optional: bool = False  # its absence stops nothing
+    need: Literal["required", "recommended", "extra"] = "required"  # requirements.yaml says what they mean
     program: str = ""  # on PATH
     pkgconfig: str = ""  # module of pkg-config
     header: str = ""  # file that the compiler finds
