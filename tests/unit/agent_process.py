@@ -1,34 +1,17 @@
-"""The agent, built for the host and spoken to over two pipes: fixtures for the tests of its protocol."""
+"""The agent, started on the host and spoken to over two pipes: what the tests of its protocol drive."""
 
 from __future__ import annotations
 
 import json
 import os
 import select
-import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from harness import data
-
 LINE_LIMIT = 65536  # bytes of one line with its newline
 DEADLINE = 10.0  # seconds for one reply
-
-
-@pytest.fixture(scope="session")
-def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not (shutil.which("gcc") and shutil.which("make")):
-        pytest.skip("needs gcc and make")
-    out = tmp_path_factory.mktemp("agent")
-    command = ["make", "-C", str(data.folder("test-modules") / "agent"), "CC=gcc", "SUITE=sva", f"O={out}", "-j2"]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    return out / "agent"
 
 
 class Agent:
@@ -88,14 +71,3 @@ class Agent:
         status = self.process.wait(DEADLINE)
         self.process.stdout.close()
         return status
-
-
-@pytest.fixture
-def agent(agent_binary: Path) -> Iterator[Agent]:
-    started = Agent(agent_binary)
-    yield started
-    try:
-        assert started.close() == 0
-    finally:
-        started.process.kill()
-        started.process.wait()

@@ -11,8 +11,6 @@ import pytest
 
 from tests.unit.agent_process import Agent
 
-pytest_plugins = ("tests.unit.agent_process",)
-
 
 def test_actors_are_processes_of_their_own(agent: Agent) -> None:
     pid = agent.ok("spawn", actor="alice")["pid"]

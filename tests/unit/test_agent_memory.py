@@ -10,8 +10,6 @@ import pytest
 
 from tests.unit.agent_process import Agent
 
-pytest_plugins = ("tests.unit.agent_process",)
-
 
 def test_memory_holds_what_was_written(agent: Agent) -> None:
     mapped = agent.ok("map", actor="alice", buffer="b", pages=4)

@@ -15,8 +15,6 @@ import yaml
 from harness import data
 from tests.unit.agent_process import LINE_LIMIT, Agent
 
-pytest_plugins = ("tests.unit.agent_process",)
-
 
 def test_hello_comes_first_and_on_demand(agent: Agent) -> None:
     assert agent.hello["hello"] == "kph-agent"

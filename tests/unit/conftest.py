@@ -1,0 +1,35 @@
+"""Fixtures of the tests without a VM."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import data
+from tests.unit.agent_process import Agent
+
+
+@pytest.fixture(scope="session")
+def agent_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not (shutil.which("gcc") and shutil.which("make")):
+        pytest.skip("needs gcc and make")
+    out = tmp_path_factory.mktemp("agent")
+    command = ["make", "-C", str(data.folder("test-modules") / "agent"), "CC=gcc", "SUITE=sva", f"O={out}", "-j2"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return out / "agent"
+
+
+@pytest.fixture
+def agent(agent_binary: Path) -> Iterator[Agent]:
+    started = Agent(agent_binary)
+    yield started
+    try:
+        assert started.close() == 0
+    finally:
+        started.process.kill()
+        started.process.wait()
