@@ -1,0 +1,1 @@
+"""One module per way to name a series, each with a ``KIND`` (see kind.py)."""

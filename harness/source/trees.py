@@ -1,0 +1,180 @@
+"""From --tree and --base to a commit in a repository of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from harness.apt import PrivateApt
+from harness.apt_output import Offer
+from harness.cache import Cache, digest
+from harness.errors import InfraError, UserError
+from harness.model import Tree
+from harness.proc import Door
+from harness.source.folder import import_folder
+from harness.source.git import Git
+from harness.source.linux import NEEDED, as_tree, not_linux
+from harness.source.tarball import import_tarball
+from harness.source.usergit import UserRepo, find_repo, mirror, resolve_revision, unsaved
+from harness.ui import Ui
+
+_DEBIAN = "debian:"
+_IMPORT_GIB = 2.0  # the packed tree takes about 0.4 GiB, the download as much, and git its share while it works
+
+
+def resolve_tree(spec: str, base_rev: str | None, cache: Cache, door: Door, ui: Ui) -> Tree:
+    """The tree that ``spec`` names, as a commit in our cache.
+
+    ``spec`` is a git checkout or bare repository, a plain directory, a tar
+    archive, or ``debian:X.Y`` (also a full package version: ``debian:7.3.4-1``).
+    ``base_rev`` is a revision, for git only; None is HEAD. What the user has
+    is only read. Raises UserError: no such thing, no such revision, not a
+    Linux tree; InfraError: no network, no space.
+    """
+    path = Path(spec).expanduser()
+    repo = find_repo(path) if path.is_dir() else None
+    if base_rev is not None and repo is None:
+        raise UserError(f"--base {base_rev} needs a git repository, and {spec} is none", "leave --base out")
+    if spec.startswith(_DEBIAN):
+        return _debian(spec, cache, door, ui)
+    if repo is not None:
+        return _git(spec, repo, base_rev or "HEAD", cache, door, ui)
+    if path.is_dir():
+        return _folder(spec, path.resolve(), cache, door, ui)
+    if path.is_file():
+        return _tarball(spec, path, cache, door, ui)
+    raise UserError(
+        f"--tree {spec}: there is no such file or directory",
+        "give a git checkout, a kernel source directory, a tarball, or debian:X.Y for Debian's linux-source-X.Y",
+    )
+
+
+def _git(spec: str, repo: UserRepo, revision: str, cache: Cache, door: Door, ui: Ui) -> Tree:
+    commit = resolve_revision(repo, revision, door)
+    ours = mirror(repo, cache, door)
+    if ours.commit("HEAD") == commit:
+        _warn_unsaved(spec, repo, ours, commit, ui)
+    shown = spec if revision == "HEAD" else f"{spec} at {revision}"
+    return as_tree(shown, ours, commit, f"git-{_slug((repo.work or repo.common).name)}-{ours.folder.stem[4:10]}")
+
+
+def _warn_unsaved(spec: str, repo: UserRepo, ours: Git, commit: str, ui: Ui) -> None:
+    state = unsaved(repo, ours, commit)
+    if state is None:
+        return
+    for names, what in ((state.changed, "uncommitted changes to"), (state.unknown, "files that git does not know:")):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            ui.say(f"WARNING: {spec} has {what} {', '.join(names[:3])}{more}. They are NOT tested: commit them first.")
+
+
+def _folder(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
+    missing = [name for name in NEEDED if not (path / name).exists()]
+    if missing:  # told before an import of what may be a large wrong folder
+        raise not_linux(spec, missing)
+    entry = cache.room("trees") / f"dir-{digest(str(path))}.git"
+    with cache.lock(f"trees-{entry.name}", ui.say):
+        if not (entry / "kph-index").exists():
+            cache.need_space(_IMPORT_GIB, f"the import of {path}")
+            ui.say(f"importing {path} (once; later runs look only at what changed)")
+        if not entry.is_dir():
+            with cache.build(entry) as scratch:
+                Git.create(door, scratch)
+        git = Git(door, entry)
+        commit = import_folder(path, git, door)
+    return as_tree(spec, git, commit, f"dir-{_slug(path.name)}-{entry.stem[4:10]}")
+
+
+def _tarball(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
+    with path.open("rb") as source:
+        key = hashlib.file_digest(source, "sha256").hexdigest()[:20]
+    git = _imported(f"tar-{key}", lambda: path, path.name, cache, door, ui)
+    tree = as_tree(spec, git, _imported_commit(git), "")
+    return replace(tree, lineage=f"tar-{'.'.join(tree.version.split('.')[:2])}")
+
+
+def _debian(spec: str, cache: Cache, door: Door, ui: Ui) -> Tree:
+    wanted = spec.removeprefix(_DEBIAN)
+    match = re.fullmatch(r"(\d+\.\d+)(?:[.~+-]\S*)?", wanted)
+    if match is None:
+        raise UserError(f"{spec!r} names no kernel version", "write debian:X.Y, for example debian:7.3")
+    series = match[1]
+    apt = PrivateApt(cache, door, ui.say)
+    try:
+        version = _choose(spec, series, wanted, apt.offers(f"linux-source-{series}"), apt)
+    except InfraError as fault:
+        version = _already_here(series, wanted, cache)
+        if not version:
+            raise
+        ui.say(f"{fault.message}; using linux-source-{series} {version}, imported earlier")
+    git = _imported(
+        f"debian-{version.replace(':', '%3a')}",
+        lambda: _source_archive(apt, series, version, cache),
+        f"linux-source-{series} {version}",
+        cache,
+        door,
+        ui,
+    )
+    return as_tree(f"{_DEBIAN}{version}", git, _imported_commit(git), f"debian-{series}")
+
+
+def _choose(spec: str, series: str, wanted: str, offers: tuple[Offer, ...], apt: PrivateApt) -> str:
+    fit = [o.version for o in offers if wanted in (series, o.version) or o.version.startswith(f"{wanted}-")]
+    if fit:
+        return fit[0]
+    if offers:
+        have = ", ".join(offer.version for offer in offers)
+        raise UserError(f"{spec}: the archive does not have linux-source-{series} in this version", f"it has {have}")
+    names = [name for name in apt.names("linux-source-") if re.fullmatch(r"linux-source-[\d.]+", name)]
+    have = ", ".join(_DEBIAN + name.removeprefix("linux-source-") for name in names) or "none"
+    raise UserError(f"{spec}: the archive has no linux-source-{series}", f"it has {have}")
+
+
+def _already_here(series: str, wanted: str, cache: Cache) -> str:
+    """The version of the package that was imported last and fits; empty when none was."""
+    prefix = "debian-"
+    found = [entry for entry in cache.room("trees").glob(f"{prefix}{series}*.git") if entry.is_dir()]
+    found.sort(key=lambda entry: entry.stat().st_mtime)
+    versions = [entry.name.removeprefix(prefix).removesuffix(".git").replace("%3a", ":") for entry in found]
+    fit = [v for v in versions if wanted in (series, v) or v.startswith(f"{wanted}-")]
+    return next((v for v in reversed(fit) if re.match(rf"{re.escape(series)}[.~-]", v)), "")
+
+
+def _source_archive(apt: PrivateApt, series: str, version: str, cache: Cache) -> Path:
+    """The tarball of kernel sources out of the package; a scratch file that the next import may replace."""
+    deb = apt.download(f"linux-source-{series}", version=version)
+    scratch = cache.room("trees", "unpacked")
+    apt.extract(deb, scratch)
+    found = sorted(scratch.glob(f"usr/src/linux-source-{series}.tar.*"))
+    if not found:
+        raise InfraError(f"{deb.name} holds no kernel source", "report this: the package has changed its layout")
+    deb.unlink()  # 160 MiB that the repository has too
+    return found[0]
+
+
+def _imported(name: str, archive: Callable[[], Path], what: str, cache: Cache, door: Door, ui: Ui) -> Git:
+    """The repository ``name``, made from the archive when it is not there yet."""
+    entry = cache.room("trees") / f"{name}.git"
+    with cache.lock(f"trees-{name}", ui.say):
+        if not entry.is_dir():
+            cache.need_space(_IMPORT_GIB, f"the import of {what}")
+            file = archive()
+            with ui.phase("import", note=what), cache.build(entry) as scratch:
+                ui.say(f"importing {what} (once)")
+                git = Git.create(door, scratch)
+                import_tarball(file, git, door, lambda count: ui.live(f"importing {what}: {count} files"))
+                as_tree(what, git, _imported_commit(git), "")  # not a kernel: then nothing is kept
+            if file.is_relative_to(cache.root):
+                file.unlink()
+    return Git(door, entry)
+
+
+def _imported_commit(git: Git) -> str:
+    return git.id("rev-parse", "refs/heads/import")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower()[:24] or "tree"
