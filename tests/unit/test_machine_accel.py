@@ -28,9 +28,8 @@ def _target(*accelerators: Accelerator) -> Target:
             "kernel": {"make_arch": "x86_64", "fragments": (), "goal": "g", "image": "i", "cmdline": ()},
             "accelerators": [each.model_dump() for each in accelerators],
             "probe": {
-                "rom": "f4",
                 "size": 16,
-                "offset": 8,
+                "code": {8: "f4"},
                 "argv": ("-bios", "{rom}", "-accel", "{accel}"),
                 "status": 33,
             },
