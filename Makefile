@@ -1,0 +1,42 @@
+# kph. Both commands of the README set up what is missing first, which costs nothing the second time.
+#
+#   make run     test the reference series on Linux 7.3; ARGS="..." adds options of `kph run`
+#   make test    linters, types, unit tests, and tests with real kernels
+#   make setup   only set up      make lint | unit | vm   parts of make test
+#   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup lint unit vm clean distclean
+
+BIN := .venv/bin
+SERIES := examples/driver-owned-pasid/v2.mbox
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+run: setup
+	@$(BIN)/kph run --tree debian:7.3 --series $(SERIES) --target x86_64-vtd $(ARGS)
+
+test: lint
+	@$(BIN)/pytest $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
+
+unit: setup
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+vm: setup
+	@$(BIN)/pytest tests/vm $(ARGS)
+
+setup:
+	@.ci/setup.sh
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find harness tests -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv
