@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.model import Splat, SplatKind
-from harness.verdict import kinds, lines, titles
+from harness.verdict import kinds, lines, panics, titles
 from harness.verdict.kinds import Header, Role
 from harness.verdict.lines import Line
 from harness.verdict.reports import Report
@@ -22,27 +22,6 @@ from harness.verdict.reports import Report
 SPLATS = 256  # splats that are kept; later ones are counted only
 _STREAMS = 64  # callers that are followed at the same time
 _BEFORE = 16  # lines between "cut here" and the line that says what it is
-
-# Panics that say that something was reported before, and nothing else. From the panic() calls of kernel/panic.c,
-# kernel/exit.c, arch/x86/kernel/{dumpstack,traps}.c, arch/arm64/kernel/traps.c, kernel/watchdog.c, kernel/hung_task.c,
-# kernel/rcu/tree_stall.h, mm/kasan/report.c.
-_AFTERMATH = (
-    "Fatal exception",
-    "Attempted to kill init! exitcode=0x000000",  # by a signal; the kernel's own is 0x0b or 0x09
-    "Aiee, killing interrupt handler!",
-    "Attempted to kill the idle task!",
-    "Oopsed too often",
-    "Machine halted.",
-    "kernel stack overflow",
-    "Asynchronous SError Interrupt",
-    "Unhandled exception",
-    "softlockup: hung tasks",
-    "Hard LOCKUP",
-    "hung_task: blocked tasks",
-    "RCU Stall",
-    "kasan.fault=",
-)
-_AFTER_WARN = ("panic_on_warn set ...", "system warned too often")
 
 
 @dataclass(frozen=True)
@@ -86,10 +65,12 @@ class ConsoleWatch:
     def __init__(self) -> None:
         self.panic: str | None = None  # what the first kernel panic says, as soon as its line is complete
         self.panic_over = False  # the kernel has printed its last line, or is about to reboot
-        self.last_line = ""  # the newest complete line, without printk's prefix
+        self.last_line = ""  # the newest complete line of the kernel, without printk's prefix
         self.dropped = 0  # splats that were not kept
         self._splitter = lines.Splitter()
         self._stamped = False  # printk's prefix was seen, so a line without it is not the kernel's
+        self._last = Line(0, "", False, "")  # the newest line of the kernel
+        self._replay = False  # the kernel is about to print it once more
         self._now = 0.0  # newest time that printk has printed
         self._streams: OrderedDict[str, _Stream] = OrderedDict()
         self._reports: list[Report] = []
@@ -130,9 +111,15 @@ class ConsoleWatch:
 
     # --- one line -----------------------------------------------------------
     def _take(self, line: Line) -> None:
-        self.last_line = line.text
+        if lines.is_dropped(line.text):
+            self._lose()
+        replayed, self._replay = self._replay and line == replace(self._last, number=line.number), False
         if not line.stamped and self._stamped:
+            self._replay = lines.is_replay(line.text)
             return  # user space writes to the console, not to the kernel's log
+        if replayed:
+            return
+        self.last_line, self._last = line.text, line
         self._stamped |= line.stamped
         self._now = max(self._now, line.time)
         if line.text.startswith("kph-agent"):
@@ -148,6 +135,12 @@ class ConsoleWatch:
         else:
             stream.before.clear()
             self._continue(stream, line)
+
+    def _lose(self) -> None:
+        """Lines are missing: whatever is being printed has a hole."""
+        for stream in self._streams.values():
+            if stream.report is not None:
+                stream.report.corrupted = True
 
     def _announces(self, stream: _Stream, line: Line) -> bool:
         """Whether to hold the line back: the one that says what it is about comes next."""
@@ -209,7 +202,7 @@ class ConsoleWatch:
     def _panic(self, stream: _Stream, header: Header, before: list[Line], line: Line) -> None:
         if self.panic is None:
             self.panic = header.what.strip() or "(no words)"
-        cause = self._cause(stream, header.what)
+        cause = panics.cause(header.what, stream.report, self._latest)
         if cause is None:
             self._open_report(stream, header, before, line)
             return
@@ -218,17 +211,6 @@ class ConsoleWatch:
         cause.panic = cause.panic or header.what
         cause.begin(before, line)
         stream.report = cause
-
-    def _cause(self, stream: _Stream, what: str) -> Report | None:
-        """The report that a panic only follows up."""
-        latest = stream.report or self._latest
-        if latest is None:
-            return None
-        if any(words in what for words in _AFTER_WARN):
-            return latest
-        if not any(words in what for words in _AFTERMATH):
-            return None
-        return latest if _can_kill(latest) else self._latest if self._latest and _can_kill(self._latest) else None
 
     # --- ends ---------------------------------------------------------------
     def _stream(self, caller: str) -> _Stream:
@@ -260,12 +242,6 @@ class ConsoleWatch:
         words = titles.normalise(before[1].text) if len(before) > 1 else "nothing follows"
         self._open_report(stream, Header(rule, words, ""), before[:-1], before[-1])
         self._close_report(stream)
-
-
-def _can_kill(report: Report) -> bool:
-    """A panic may be no more than the end of this report."""
-    lasting = (SplatKind.RCU_STALL, SplatKind.SOFT_LOCKUP, SplatKind.HUNG_TASK, SplatKind.KASAN)
-    return report.died or report.kind is SplatKind.OOPS or report.kind in lasting
 
 
 def read(data: bytes) -> Console:

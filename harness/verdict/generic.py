@@ -9,7 +9,7 @@ from collections.abc import Sequence
 _REPORTING = (
     r"dump_stack(?:_lvl)?|show_(?:stack|regs).*|v?panic|nmi_panic|check_panic_on_warn|__warn.*|warn_slowpath_.*",
     r"__WARN_trap|_*report_bug.*|handle_bug|_*die|die_addr|oops_(?:begin|end|enter|exit)|make_task_dead|bad_page",
-    r"rewind_stack_.*|print_.*(?:report|bug|description|usage|recursion|deadlock|violation).*|dump_page",
+    r"rewind_stack_.*|print_(?:bad|lock|irq_inversion)_.*|print_.*(?:report|bug|description|usage|deadlock).*|dump_page",
     r"object_err|slab_err|__slab_err|debug_print_object|_*debug_(?:object|check)_.*|check_preemption_disabled",
     r"(?:debug_)?smp_processor_id|spin_(?:bug|dump)|rwlock_bug",
     # exceptions
@@ -38,6 +38,7 @@ _PLUMBING = (
     r"_*k[vz]?m?alloc.*|_*kfree.*|kvfree.*|_*kmem_cache_.*|_*slab_.*|___slab_.*|slub_.*|_*do_kmalloc.*|do_slab_free",
     r"free_to_(?:partial|pcs).*|free_debug_processing|free_from_.*|alloc_debug_processing|alloc_from_pcs|barn_.*",
     r"check_(?:slab|object|bytes.*|valid_pointer)|on_freelist|set_track.*|init_object|.*_consistency_checks",
+    r"_*free_(?:frozen_)?pages?(?:_.*)?|free_unref_.*|_*alloc_(?:frozen_)?pages?_.*|get_page_from_freelist|_*folio_put.*",
     r"validate_slab.*|sheaf_.*|__pcs_.*|__rcu_free_sheaf.*|quarantine_.*|qlist_.*",
     # locks
     r"_*(?:raw_)?_*(?:spin|read|write)_(?:lock|unlock|trylock).*|do_raw_(?:spin|read|write)_.*",

@@ -14,6 +14,9 @@ LINE_BYTES = 4096  # a line that is longer is cut here; printk's own limit is 10
 _STAMP = re.compile(r"\[ *(?P<time>\d{1,9}\.\d{6})\](?:\[ *(?P<caller>[TC]\d{1,10})\])? ?")
 _CALLER_ONLY = re.compile(r"\[ *(?P<caller>[TC]\d{1,10})\] ")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-_])")  # what firmware and shells colour the console with
+# kernel/printk/printk.c and nbcon.c: console_prepend_dropped(), console_prepend_replay(); without printk's prefix
+_DROPPED = re.compile(r"\*\* \d{1,20} printk messages dropped \*\*$")
+_REPLAY = "** replaying previous printk message **"
 _LEVEL = re.compile(r"<\d{1,3}>(?=\[ *\d+\.\d{6}\])")  # record of /dev/kmsg or syslog(2)
 
 
@@ -88,3 +91,13 @@ def read(text: str, number: int, now: float = 0.0) -> Line:
 
 def _later(text: str, now: float) -> re.Match[str] | None:
     return next((stamp for stamp in _STAMP.finditer(text) if float(stamp["time"]) > now), None)
+
+
+def is_dropped(text: str) -> bool:
+    """printk could not keep up: lines are missing here."""
+    return _DROPPED.match(text) is not None
+
+
+def is_replay(text: str) -> bool:
+    """printk prints its last line once more, from the start."""
+    return text == _REPLAY

@@ -20,7 +20,6 @@ _ACCESS = re.compile(
 _HELD = re.compile(
     r".*, at: (?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+"
 )  # kernel/locking/lockdep.c: print_lock()
-_DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\*$")  # kernel/printk/printk.c
 # kernel/rcu/tree_stall.h: rcu_check_gp_kthread_starvation(); these stacks are not those of the CPU that stalls
 _BYSTANDER = ("rcu: RCU grace-period kthread stack dump:", "rcu: Stack dump where RCU GP kthread last ran:")
 _END_TRACE = "---[ end trace "  # kernel/panic.c: print_oops_end_marker(); lib/ubsan.c: ubsan_epilogue()
@@ -76,7 +75,7 @@ class Report:
         """Add a line that a header was found in, with the lines that announced it."""
         for early in before:
             self._keep(early.text, sure=True)
-            self.corrupted |= early.torn or _DROPPED.match(early.text) is not None
+            self.corrupted |= early.torn
         self._keep(line.text, sure=True)
         self.corrupted |= line.torn
 
@@ -84,7 +83,7 @@ class Report:
         """Add a line."""
         text = line.text
         self._keep(text, sure=traces.belongs(text))
-        self.corrupted |= line.torn or _DROPPED.match(text) is not None
+        self.corrupted |= line.torn
         self._follow_trace(text)
         self._follow_end(text)
         if not self._access:
@@ -192,7 +191,7 @@ class Report:
     def continue_by(self, new: Header) -> None:
         """Note that ``new`` belongs here."""
         self.trapped |= new.rule.role is Role.TRAP
-        self.died |= new.rule.role is Role.DIE
+        self.died |= new.rule.role is Role.DIE or (self.kind is SplatKind.OOPS and new.rule.role is Role.START)
         if new.rule.role is Role.TRAP:  # the trace and the end mark of the WARN are the report's
             self.complete = self._traced = self._tracing = False
             self._frames.clear()
