@@ -16,6 +16,11 @@ from harness.errors import InfraError
 from harness.proc import Door
 
 _CCACHE_BOUND = "4G"
+# What make and the kernel's build take from the environment. The user's may have any of them; content keys know of none.
+_FOREIGN = (
+    *("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KBUILD_EXTRA_SYMBOLS"),
+    *("KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "HOSTCFLAGS", "HOSTLDFLAGS"),
+)
 _TIMEOUT = 30.0  # seconds for a compiler to say its version
 
 # gcc and clang, their linkers, make, ninja and meson each have a way to say what failed.
@@ -46,8 +51,11 @@ def compiler(name: str = "gcc") -> str:
 
 
 def compiler_env(cache: Cache) -> Mapping[str, str]:
-    """Environment for a build: a ccache under our cache, and messages in English so that they can be read back."""
-    env = {"LC_ALL": "C.UTF-8"}
+    """Environment for a build: a ccache under our cache, messages in English so that they can be read back.
+
+    Variables of the user's environment that would change what is built are empty in it.
+    """
+    env = {"LC_ALL": "C.UTF-8", **{name: "" for name in _FOREIGN if os.environ.get(name)}}
     if has_ccache():
         env["CCACHE_DIR"] = str(cache.room("ccache"))
         env["CCACHE_MAXSIZE"] = _CCACHE_BOUND

@@ -35,6 +35,15 @@ def test_without_ccache_the_compiler_is_called_directly(tmp_path: Path, monkeypa
     assert not any(name.startswith("CCACHE") for name in toolchain.compiler_env(Cache(tmp_path / "cache")))
 
 
+def test_the_users_environment_does_not_change_what_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KCFLAGS", "-O3")
+    monkeypatch.setenv("MAKEFLAGS", "-j --jobserver-auth=3,4")
+    monkeypatch.delenv("LLVM", raising=False)
+    env = toolchain.compiler_env(Cache(tmp_path))
+    assert env["KCFLAGS"] == env["MAKEFLAGS"] == ""
+    assert "LLVM" not in env
+
+
 def test_compilers_of_different_version_or_machine_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speak = 'case $1 in --version) echo "cc (Debian) {0}"; echo more;; *) echo {1};; esac\n'
     for name, version, machine in (("a", "12.2", "x86_64"), ("b", "14.1", "x86_64"), ("c", "12.2", "aarch64")):
