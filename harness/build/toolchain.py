@@ -16,7 +16,7 @@ from harness.errors import InfraError
 from harness.proc import Door
 
 _CCACHE_BOUND = "4G"
-# What make and the kernel's build take from the environment. The user's may have any of them; content keys know of none.
+# What builds take from the environment. The user may have set any of them, and content keys know of none.
 _FOREIGN = (
     *("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KBUILD_EXTRA_SYMBOLS"),
     *("KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "HOSTCFLAGS", "HOSTLDFLAGS"),
