@@ -174,15 +174,15 @@ _WARN = (
 )
 _BUG = (
     # lib/smp_processor_id.c, mm/page_alloc.c, mm/memory.c, kernel/locking/spinlock_debug.c, kernel/workqueue.c
-    _rule(_K.BUG, Role.START, r"BUG: (?P<what>using \S+\(\) in preemptible)", "{what} code"),
-    _rule(_K.BUG, Role.START, r"BUG: (?P<what>Bad page (?:state|map|cache)) in process "),
-    _rule(_K.BUG, Role.START, r"BUG: (?P<what>(?:spinlock|rwlock) .+?) on CPU#\d+, "),
-    _rule(_K.BUG, Role.START, r"BUG: (?P<what>workqueue leaked atomic, lock or RCU): "),
+    _rule(_K.BUG, Role.START, r"BUG: (?P<what>using \S+\(\) in preemptible)", "BUG: {what} code"),
+    _rule(_K.BUG, Role.START, r"BUG: (?P<what>Bad page (?:state|map|cache)) in process ", "BUG: {what}"),
+    _rule(_K.BUG, Role.START, r"BUG: (?P<what>(?:spinlock|rwlock) .+?) on CPU#\d+, ", "BUG: {what}"),
+    _rule(_K.BUG, Role.START, r"BUG: (?P<what>workqueue leaked atomic, lock or RCU): ", "BUG: {what}"),
     # kernel/fork.c: check_mm()
-    _rule(_K.BUG, Role.START, r"BUG: (?P<what>Bad rss-counter state) ", trace=False, patience=4),
-    _rule(_K.BUG, Role.START, r"BUG: (?P<what>non-zero pgtables_bytes) ", trace=False, patience=4),
+    _rule(_K.BUG, Role.START, r"BUG: (?P<what>Bad rss-counter state) ", "BUG: {what}", trace=False, patience=4),
+    _rule(_K.BUG, Role.START, r"BUG: (?P<what>non-zero pgtables_bytes) ", "BUG: {what}", trace=False, patience=4),
     # Anything else that calls itself a bug. Not print_lockdep_off() (kernel/locking/lockdep.c): a table was too small.
-    _rule(_K.BUG, Role.START, r"BUG: (?!MAX_)(?P<what>\S.*)", trace=False, patience=8),
+    _rule(_K.BUG, Role.START, r"BUG: (?!MAX_)(?P<what>\S.*)", "BUG: {what}", trace=False, patience=8),
 )
 # kernel/panic.c: vpanic()
 _PANIC = (

@@ -82,7 +82,7 @@ class Report:
     def take(self, line: Line) -> None:
         """Add a line."""
         text = line.text
-        self._keep(text, sure=traces.belongs(text))
+        self._keep(text, sure=bool(text) and traces.belongs(text))
         self.corrupted |= line.torn
         self._follow_trace(text)
         self._follow_end(text)
@@ -98,7 +98,7 @@ class Report:
             self._bytes += len(text)
         if sure:
             self._useful, self._quiet = len(self._text), 0
-        else:
+        elif text:
             self._quiet += 1
 
     def _follow_trace(self, text: str) -> None:

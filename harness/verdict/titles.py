@@ -10,7 +10,7 @@ from harness.verdict import generic, traces
 _LENGTH = 120  # characters; a title is one line of a report
 _OFFSET = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[^\]]*\])?")
 _ADDRESS = re.compile(r"\b(?:0x[0-9a-fA-F]{3,}|[0-9a-fA-F]{8,16})\b")
-_TASK = re.compile(r"\b[\w.:#+-]{1,40}(?:/\d+\b|\[\d+\])(?![:.(\w])")  # comm/pid, comm[pid]
+_TASK = re.compile(r"\b[\w.:#+-]{1,40}(?:/[\w.:#+-]{1,40})?(?:/\d+\b|\[\d+\])(?![:.(\w])")  # comm/pid, comm[pid]
 _PROCESS = re.compile(r"\b(?:in process \S+|by task \S+|(?:comm|pid|name|Comm|Pid|PID)[:=] ?\S+)")
 _CPU = re.compile(r"\b(?:CPU|cpu)[#: ]?\d+")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
@@ -38,5 +38,5 @@ def normalise(text: str) -> str:
     text = _PROCESS.sub("TASK", text)
     text = _TASK.sub("TASK", text)
     text = _NUMBER.sub("N", text)
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return _SPACE.sub(" ", text).strip(" .!")[:_LENGTH]
+    text = _SPACE.sub(" ", text)
+    return "".join(letter if letter.isprintable() else "?" for letter in text).strip(" .!")[:_LENGTH]
