@@ -23,7 +23,7 @@ static struct waiter resetter;
 static uint64_t reset_count;
 static struct reply reply;
 
-static void say_hello(const char *id)
+void say_hello(const char *id)
 {
 	char text[1024];
 	struct utsname name;
@@ -71,11 +71,27 @@ static int parse_signal(const char *text)
 	return 0;
 }
 
-static int64_t cmd_spawn(const struct request *req)
+static int64_t cmd_hello(const struct request *req, bool *later)
+{
+	say_hello(req->id);
+	*later = true;
+	return 0;
+}
+
+static int64_t cmd_ping(const struct request *req, bool *later)
+{
+	(void)later;
+	if (arg_given(req, "nonce"))
+		reply_text(&reply, "nonce", arg_text(req, "nonce", ""));
+	return 0;
+}
+
+static int64_t cmd_spawn(const struct request *req, bool *later)
 {
 	struct actor *actor = cast_find(req->actor);
 	int error;
 
+	(void)later;
 	if (actor && actor->life != DEAD)
 		return reply_fail(&reply, EEXIST, "the actor lives");
 	if (actor)
@@ -182,13 +198,15 @@ bool command_resetting(void)
 	return resetter.set;
 }
 
-static int64_t cmd_actors(void)
+static int64_t cmd_actors(const struct request *req, bool *later)
 {
 	static char alive[8192], dead[8192];
 	unsigned int state = 0;
 	struct actor *actor;
 	size_t count = 0;
 
+	(void)req;
+	(void)later;
 	*alive = *dead = '\0';
 	while ((actor = cast_each(&state))) {
 		char *list = actor->life == DEAD ? dead : alive, *end = list + strlen(list);
@@ -214,12 +232,13 @@ static bool role_field_ok(const struct field *field)
 	       !strpbrk(field->text, ",=/ \n");
 }
 
-static int64_t cmd_roles(const struct request *req)
+static int64_t cmd_roles(const struct request *req, bool *later)
 {
 	struct actor *worker = cast_find(WORKER);
 	char text[FIELDS_MAX * 128] = "";
 	uint64_t count = 0;
 
+	(void)later;
 	if (cast_alive() > (worker && worker->life == ALIVE) || (worker && worker->busy))
 		return reply_fail(&reply, EBUSY, "roles are given before there are actors");
 	for (int i = 0; i < req->count; i++) {
@@ -239,7 +258,7 @@ static int64_t cmd_roles(const struct request *req)
 }
 
 /* These answer first, since nobody may be there to answer afterwards. */
-static int64_t cmd_last(const struct request *req)
+static int64_t cmd_last(const struct request *req, bool *later)
 {
 	const char *key = !strcmp(req->op, "panic") ? "c" : arg_text(req, "key", "");
 	bool off = !strcmp(req->op, "poweroff");
@@ -253,6 +272,7 @@ static int64_t cmd_last(const struct request *req)
 	send_reply(&reply, req->id, 0);
 	tcdrain(STDOUT_FILENO);
 	usleep(PART_US);
+	*later = true;
 	if (!off)
 		return write_small(SYSRQ, key);
 	sync();
@@ -261,33 +281,22 @@ static int64_t cmd_last(const struct request *req)
 
 void command(const struct request *req, const struct op *op)
 {
+	static const struct {
+		const char *name;
+		/* *later: it has answered, or will. */
+		int64_t (*run)(const struct request *req, bool *later);
+	} all[] = {
+		{ "hello", cmd_hello }, { "ping", cmd_ping }, { "roles", cmd_roles }, { "spawn", cmd_spawn },
+		{ "kill", cmd_kill }, { "wait", cmd_wait }, { "reset", cmd_reset }, { "actors", cmd_actors },
+		{ "poweroff", cmd_last }, { "panic", cmd_last }, { "sysrq", cmd_last },
+	};
 	bool later = false;
-	int64_t ret = 0;
+	int64_t ret = -EOPNOTSUPP;
 
 	reply_reset(&reply);
-	if (!strcmp(op->name, "hello")) {
-		say_hello(req ? req->id : NULL);
-		return;
-	}
-	if (!strcmp(op->name, "ping")) {
-		if (arg_given(req, "nonce"))
-			reply_text(&reply, "nonce", arg_text(req, "nonce", ""));
-	} else if (!strcmp(op->name, "spawn")) {
-		ret = cmd_spawn(req);
-	} else if (!strcmp(op->name, "kill")) {
-		ret = cmd_kill(req, &later);
-	} else if (!strcmp(op->name, "wait")) {
-		ret = cmd_wait(req, &later);
-	} else if (!strcmp(op->name, "reset")) {
-		ret = cmd_reset(req, &later);
-	} else if (!strcmp(op->name, "actors")) {
-		ret = cmd_actors();
-	} else if (!strcmp(op->name, "roles")) {
-		ret = cmd_roles(req);
-	} else {
-		ret = cmd_last(req);
-		later = !ret;
-	}
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (!strcmp(op->name, all[i].name))
+			ret = all[i].run(req, &later);
 	if (!later)
 		send_reply(&reply, req->id, ret);
 }

@@ -63,6 +63,7 @@ void cast_end_worker(void);			/* one without work; it comes back when needed */
 size_t cast_alive(void);
 
 /* command.c */
+void say_hello(const char *id);			/* NULL: unasked */
 void command(const struct request *req, const struct op *op);
 void command_ended(struct actor *actor);	/* tell who waits; may forget the actor, or it is forgotten */
 int command_timeouts(void);			/* answer what is late; ms until the next, -1: none */

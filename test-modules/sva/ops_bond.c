@@ -110,6 +110,7 @@ static int64_t op_bind(const struct request *req, struct reply *reply)
 		bond_forget(bond);
 		return ret;
 	}
+	bond_number(bond);
 	bond->kernel = bind.bond;
 	bond->pasid = bind.pasid;
 	strcpy(bond->as, as);

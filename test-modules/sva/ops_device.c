@@ -138,8 +138,12 @@ struct bond *bond_new(struct device *device)
 	}
 	memset(bond, 0, sizeof(*bond));
 	bond->device = device;
-	bond->number = ++last_number;
 	return bond;
+}
+
+void bond_number(struct bond *bond)
+{
+	bond->number = ++last_number;
 }
 
 void bond_forget(struct bond *bond)

@@ -41,8 +41,9 @@ void devices_close(void);
 char *devices_save(void);
 void devices_restore(const char *saved);
 
-/* A free bond; NULL without memory. */
+/* A place for a bond; NULL without memory. It has a number once the bind has worked. */
 struct bond *bond_new(struct device *device);
+void bond_number(struct bond *bond);
 struct bond *bond_named(const char *name);
 struct bond *bond_newest(const struct device *device);
 struct bond *bond_each(unsigned int *state);
