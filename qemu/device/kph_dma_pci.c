@@ -38,8 +38,9 @@ struct KphDmaPci {
 
     uint8_t pasid_width;
     bool ats;
-    bool pri;
+    OnOffAuto pri_wanted;
     uint32_t pri_capacity;
+    bool pri;                   /* has the capability */
 
     GPtrArray *watches;         /* of KphDmaPciWatch */
 
@@ -272,6 +273,7 @@ static void kph_dma_pci_config_write(PCIDevice *pdev, uint32_t addr,
 
 /* Life */
 
+/* Check the properties, and settle what is left open. */
 static bool kph_dma_pci_check(KphDmaPci *s, Error **errp)
 {
     if (!pci_bus_is_express(pci_get_bus(PCI_DEVICE(s)))) {
@@ -283,7 +285,8 @@ static bool kph_dma_pci_check(KphDmaPci *s, Error **errp)
                    KPH_DMA_PCI_PASID_WIDTH_MAX);
         return false;
     }
-    if (s->pri && (!s->ats || !s->pasid_width)) {
+    s->pri = s->pri_wanted != ON_OFF_AUTO_OFF && s->ats && s->pasid_width;
+    if (s->pri_wanted == ON_OFF_AUTO_ON && !s->pri) {
         error_setg(errp, "pri needs ats and a pasid-width");
         return false;
     }
@@ -448,7 +451,7 @@ static const Property kph_dma_pci_properties[] = {
     DEFINE_PROP_UINT8("pasid-width", KphDmaPci, pasid_width,
                       KPH_DMA_PCI_PASID_WIDTH_MAX),
     DEFINE_PROP_BOOL("ats", KphDmaPci, ats, true),
-    DEFINE_PROP_BOOL("pri", KphDmaPci, pri, true),
+    DEFINE_PROP_ON_OFF_AUTO("pri", KphDmaPci, pri_wanted, ON_OFF_AUTO_AUTO),
     DEFINE_PROP_UINT32("pri-capacity", KphDmaPci, pri_capacity, 32),
 };
 
