@@ -44,6 +44,7 @@ class SideRunner:
         self._boot_seconds = 0.0
         self._boot_splats: tuple[Splat, ...] = ()
         self._guest: Session | None = None
+        self._measured: dict[str, object] = {}  # the oracles' values on the present guest
         self._seen = 0  # splats of the present guest that are already told
 
     def run(self, scenarios: Sequence[Scenario]) -> SideResult:
@@ -79,6 +80,7 @@ class SideRunner:
                     continue
                 raise
             self._seen = len(session.splats())
+            self._measured = {}
             if not self._boot_seconds:
                 self._boot_seconds, self._boot_splats = session.boot_seconds, session.splats()
             return session
@@ -86,7 +88,7 @@ class SideRunner:
 
     def _one(self, guest: Session, scenario: Scenario) -> Outcome:
         started = time.monotonic()
-        outcome = run_scenario(scenario, self._suite, guest, behaviours=self._behaviours)
+        outcome = run_scenario(scenario, self._suite, guest, behaviours=self._behaviours, measured=self._measured)
         if outcome.status is Status.HANG:
             guest.blocked_tasks()
         words = guest.last_words()

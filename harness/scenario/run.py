@@ -33,8 +33,12 @@ def run_scenario(
     clock: Clock | None = None,
     scale: float = 1.0,
     behaviours: Mapping[str, Plain] | None = None,
+    measured: dict[str, Any] | None = None,
 ) -> Outcome:
     """One scenario on one guest, cleaned up behind it.
+
+    ``measured`` holds the oracles' values that the scenario before this one left on the same guest: they need not be
+    measured again, and what that one leaked is not blamed on this one. It is brought up to date.
 
     ``scale`` multiplies every deadline (a slow guest), ``behaviours`` is what the series is expected to do
     (default: the suite's defaults). CRASH and HANG mean that the guest is not to be used again. Raises what the
@@ -46,7 +50,8 @@ def run_scenario(
     reason = why_skipped(scenario, suite, guest.facts, chosen)
     if reason:
         return Outcome(scenario.id, Status.SKIP, reason, clock.now() - started)
-    return _Run(scenario, suite, guest, clock, scale, chosen).outcome()
+    known = measured if measured is not None else {}
+    return _Run(scenario, suite, guest, clock, scale, chosen, known).outcome()
 
 
 def why_skipped(
@@ -83,6 +88,7 @@ class _Run:
     clock: Clock
     scale: float
     behaviours: Mapping[str, Plain]
+    measured: dict[str, Any]
 
     def outcome(self) -> Outcome:
         started = self.clock.now()
@@ -141,7 +147,10 @@ class _Run:
     def _prepare(self) -> dict[str, Any]:
         """Set up; the oracles' values before the scenario."""
         self._steps().run(self.suite.spec.setup)
-        return {name: self._measure(oracle) for name, oracle in self._oracles().items()}
+        for name, oracle in self._oracles().items():
+            if name not in self.measured:
+                self.measured[name] = self._measure(oracle)
+        return dict(self.measured)
 
     def _oracles(self) -> dict[str, Oracle]:
         capabilities = self.suite.spec.capabilities
@@ -160,6 +169,8 @@ class _Run:
     def _compare(self, before: Mapping[str, Any], steps: StepRunner) -> str:
         """The first thing that did not come back, or empty; every one is a step result."""
         first = ""
+        for name in self.scenario.spec.without:
+            self.measured.pop(name, None)  # it may have changed, and that is nobody's fault
         for name, oracle in self._oracles().items():
             started = self.clock.now()
             must = refs.resolve(oracle.must, {"before": before[name], "facts": self.guest.facts})
@@ -168,7 +179,9 @@ class _Run:
             while not match.holds(must, after) and self.clock.now() - started < oracle.poll * self.scale:
                 self.clock.sleep(pause)
                 pause = min(2 * pause, 1.0)
+                self._steps().run(oracle.retry)
                 after = self._measure(oracle)
+            self.measured[name] = after
             if match.holds(must, after):
                 continue
             expected, got = f"{match.describe(must)} (before: {match.show(before[name])})", match.show(after)
