@@ -52,7 +52,7 @@ struct reply {
 	char body[LINE_MAX_BYTES];	/* ,"name":value,... */
 	size_t used;
 	bool full;
-	const char *error;		/* text for people, static */
+	const char *error;		/* text for people, up to 128 bytes */
 };
 
 void reply_reset(struct reply *reply);

@@ -255,10 +255,10 @@ void reply_reset(struct reply *reply)
 	reply->error = NULL;
 }
 
-/* Leaves room for what reply_line() puts in front and behind. */
+/* Leaves room for what reply_line() puts in front and behind; an error's text is at most 128 bytes, all escaped. */
 static void put(struct reply *reply, const char *text, size_t length)
 {
-	if (reply->used + length > sizeof(reply->body) - 512) {
+	if (reply->used + length > sizeof(reply->body) - 1024) {
 		reply->full = true;
 		return;
 	}
@@ -368,16 +368,13 @@ size_t reply_line(const struct reply *reply, const char *id, int64_t ret, char *
 		memcpy(line + used, reply->body, reply->used);
 		used += reply->used;
 	}
-	/* Our own texts: short, and quoted like this only to be sure. */
 	if (error) {
-		used += snprintf(line + used, LINE_MAX_BYTES - used, ",\"error\":\"");
-		for (; *error && used < LINE_MAX_BYTES - 8; error++)
-			if ((unsigned char)*error >= 0x20) {
-				if (*error == '"' || *error == '\\')
-					line[used++] = '\\';
-				line[used++] = *error;
-			}
-		line[used++] = '"';
+		static struct reply quoted;
+
+		reply_reset(&quoted);
+		reply_text(&quoted, "error", error);
+		memcpy(line + used, quoted.body, quoted.used);
+		used += quoted.used;
 	}
 	line[used++] = '}';
 	line[used++] = '\n';
