@@ -110,7 +110,7 @@ def test_wrong_arguments_are_named(agent: Agent, request_: dict[str, object], er
     assert error in reply["error"]
 
 
-@pytest.mark.parametrize("name", [b"a\xffb", b"\xed\xa0\x80", b"q\\"b\\\\", b"x" * 60000, b"\\u0001", "é".encode() * 100])
+@pytest.mark.parametrize("name", [b"a\xffb", b"\xed\xa0\x80", b'q\\"b', b"\\u0001", b"x" * 60000, "é".encode() * 100])
 def test_an_error_that_quotes_any_bytes_is_still_json(agent: Agent, name: bytes) -> None:
     agent.raw(b'{"id":1,"op":"ping","%s":1}\n' % name)
     reply = agent.line()
