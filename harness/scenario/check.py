@@ -105,6 +105,7 @@ def check_suite(document: Document, world: World) -> tuple[Problem, ...]:
             inner.known(("oracles", name, "requires", number), "capability", capability_name, suite.capabilities)
         inner.steps(oracle.steps, ("oracles", name, "steps"))
         inner.references(("oracles", name, "value"), oracle.value)
+        inner.steps(oracle.retry, ("oracles", name, "retry"))
         inner.saved["before"] = None
         inner.matcher(("oracles", name, "must"), oracle.must)
     for section, steps in (("setup", suite.setup), ("cleanup", suite.cleanup)):

@@ -268,6 +268,7 @@ class Oracle(Strict):
     value: str  # reference to the value in what the steps saved
     must: Any = "$before"  # matcher of the value after; $before is the one before
     poll: Seconds = 5.0  # how long the value may take to come back
+    retry: tuple[Step, ...] = ()  # before it is looked at again
 
 
 class FaultFields(Strict):
