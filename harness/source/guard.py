@@ -23,6 +23,8 @@ def path_fault(path: str) -> str:
         return "is inside .git"
     if not path or "" in parts or "." in parts:
         return "is not a plain path"
+    if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in path):  # bytes that surrogateescape stands for
+        return "is not UTF-8"
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
         return "has a control character in it"
     return ""

@@ -128,7 +128,8 @@ def _prefix(label: Label, inside: str) -> Label:
 
 def _mail(data: bytes, origin: str) -> Iterator[Draft]:
     message = email.message_from_bytes(data)
-    label = parse_subject(_text(message, "Subject") or _text(message, "Description"))
+    described = str(message.get("Description", "")).partition("\n")[0]  # DEP-3: its first line is the subject
+    label = parse_subject(_text(message, "Subject") or described)
     author = _text(message, "From") or _text(message, "Author")
     bodies = list(_bodies(message))
     main = next((body for _, body in bodies if _DIFF.search(body)), bodies[0][1] if bodies else b"")
