@@ -37,8 +37,7 @@ class Page:
 
     def paragraph(self, text: str, style: str = "", indent: int = 0) -> None:
         """Words that may be wrapped."""
-        for part in clean.lines(text):
-            self._console.print(Padding(Text(part, style), (0, 0, 0, indent)))
+        self._console.print(Padding(Text(clean.line(text), style), (0, 0, 0, indent)))
 
     def field(self, name: str, text: str, style: str = "", indent: int = 2, width: int = 9) -> None:
         """A name and its wrapped text, aligned."""

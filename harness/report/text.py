@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,9 +49,8 @@ def render(result: RunResult, view: View) -> str:
     _head(page, result)
     _table(page, result, view)
     _skips(page, result)
-    for row in words.ordered(result.rows):
-        if words.needs_detail(row):
-            _detail(page, row)
+    for group in words.alike(row for row in words.ordered(result.rows) if words.needs_detail(row)):
+        _detail(page, group)
     _outside(page, result)
     _times(page, result)
     _reasons(page, result)
@@ -80,12 +80,16 @@ def _table(page: Page, result: RunResult, view: View) -> None:
         table.add_column(head, overflow="fold", no_wrap=head != "SCENARIO")
     if wide:
         table.add_column("WHY", overflow="fold")
-    quiet = []
+    quiet, said = [], ""
     for row in words.ordered(result.rows):
         if words.is_quiet(row) and not view.verbose:
             quiet.append(row)
             continue
-        _add(table, row, clean.line(_label(row, result)), both, wide)
+        reason = clean.line(words.why(row))
+        _add(
+            table, row, clean.line(_label(row, result)), "as above" if reason and reason == said else reason, both, wide
+        )
+        said = reason
     for name, group in _grouped(quiet):
         _add_group(table, name, group, both, wide)
     page.table(table)
@@ -97,15 +101,14 @@ def _label(row: Row, result: RunResult) -> str:
     return f"{row.scenario} ({', '.join(elsewhere)})" if elsewhere else row.scenario
 
 
-def _add(table: Table, row: Row, label: str, both: bool, wide: bool) -> None:
-    reason = Text(clean.line(words.why(row)))
+def _add(table: Table, row: Row, label: str, reason: str, both: bool, wide: bool) -> None:
     name: RenderableType = Text(label)
     if not wide and reason:
-        name = Group(name, Padding(reason, (0, 0, 0, 2)))
+        name = Group(name, Padding(Text(reason), (0, 0, 0, 2)))
     cells = [name, _status(row.base), _status(row.patched)] if both else [name, _status(row.base)]
     if both:
         cells.insert(0, Text(row.change.value, _STYLES[row.change]))
-    table.add_row(*cells, *([reason] if wide else []))
+    table.add_row(*cells, *([Text(reason)] if wide else []))
 
 
 def _status(outcome: Outcome | None) -> Text:
@@ -147,9 +150,13 @@ def _skips(page: Page, result: RunResult) -> None:
         page.line()
 
 
-def _detail(page: Page, row: Row) -> None:
-    page.line(f"{row.scenario}: {_move(row)}", _STYLES[row.change] or "bold red")
-    if row.summary:
+def _detail(page: Page, group: tuple[Row, ...]) -> None:
+    row, *others = group
+    name = f"{row.scenario} and {len(others)} more" if others else row.scenario
+    page.paragraph(f"{name}: {_move(row)}", _STYLES[row.change] or "bold red")
+    if others:
+        page.field("also", ", ".join(other.scenario for other in others))
+    elif row.summary:
         page.field("tests", row.summary)
     outcome = words.tested(row)
     reason = words.why(row) if row.change is Change.UNKNOWN or outcome is None else outcome.reason
@@ -214,7 +221,7 @@ def _end(page: Page, outcome: Outcome) -> None:
 def _replay(page: Page, evidence: Path) -> None:
     script = evidence / "replay.sh"
     if script.is_file():
-        page.path("replay", f"sh {script}")
+        page.path("replay", f"sh {shlex.quote(str(script))}")
 
 
 def _outside(page: Page, result: RunResult) -> None:
@@ -230,9 +237,11 @@ def _outside(page: Page, result: RunResult) -> None:
 def _reasons(page: Page, result: RunResult) -> None:
     """Reasons of several lines, such as a compiler's, in full."""
     for reason in result.reasons:
-        if "\n" in reason:
-            for part in reason.split("\n"):
-                page.line(part)
+        first, *others = clean.lines(reason)
+        if others:
+            page.line(first)
+            for part in others:
+                page.line(part if part.startswith("  ") else f"  {part}")
             page.line()
 
 

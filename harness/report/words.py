@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,18 @@ def needs_detail(row: Row) -> bool:
         return True
     outcome = tested(row)
     return row.change is Change.BASE_ONLY and outcome is not None and (outcome.status in BAD or bool(outcome.splats))
+
+
+def alike(rows: Iterable[Row]) -> tuple[tuple[Row, ...], ...]:
+    """Neighbours that went wrong in the same way, such as those that a kernel which does not boot never reached."""
+    return tuple(tuple(group) for _, group in itertools.groupby(rows, _manner))
+
+
+def _manner(row: Row) -> object:
+    outcome = tested(row)
+    if outcome is None or outcome.evidence is None or any(not step.ok for step in outcome.steps):
+        return id(row)
+    return row.change, row.base and row.base.status, outcome.status, outcome.reason, outcome.evidence, splats(row)
 
 
 def splats(row: Row) -> tuple[Splat, ...]:
@@ -122,7 +135,7 @@ def conclusion(result: RunResult) -> str:
     reasons = "; ".join(reason.split("\n")[0].rstrip(".") for reason in result.reasons) or "no reason given"
     if result.verdict is Verdict.FAIL:
         return f"fail. {where(result)}: {reasons}."
-    return f"error. {where(result)}: nothing can be said of {what}. {reasons}."
+    return f"error. {where(result)}: {reasons}; so nothing can be said of {what}."
 
 
 def _found(result: RunResult) -> str:
