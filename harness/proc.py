@@ -44,6 +44,16 @@ class Door:
 
     log: Path | None = None  # file that receives one paste-able line per command
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _children: set[subprocess.Popen[bytes]] = field(default_factory=set, repr=False)
+    _closed: bool = False
+
+    def close(self) -> None:
+        """End every running process and start no more: other threads then fail instead of going on."""
+        with self._lock:
+            self._closed = True
+            children = tuple(self._children)
+        for child in children:
+            stop(child, grace=1.0)
 
     def run(
         self,
@@ -102,16 +112,21 @@ class Door:
             sink: IO[bytes] | int = subprocess.PIPE
             if output is not None:
                 sink = stack.enter_context(output.open("ab"))
-            child = subprocess.Popen(
-                [*_tied_to_us(), *map(str, argv)],
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                stdin=subprocess.PIPE if pipe_in else subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=tuple(pass_fds),
-            )
+            with self._lock:  # a child is either refused or known to close()
+                if self._closed:
+                    raise InfraError(f"{argv[0]} is not started: the run is being ended")
+                child = subprocess.Popen(
+                    [*_tied_to_us(), *map(str, argv)],
+                    cwd=cwd,
+                    env={**os.environ, **(env or {})},
+                    stdin=subprocess.PIPE if pipe_in else subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=tuple(pass_fds),
+                )
+                self._children.add(child)
+            stack.callback(self._children.discard, child)
             stack.callback(stop, child)
             yield child
 

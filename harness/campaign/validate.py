@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,20 @@ class Validation:
             self._ui,
             self._folder,
         )
-        results = {}
-        for side, tree in (("base", base), ("patched", patched)):
-            if tree is not None:
-                results[side] = self._side(side, tree, workshop, qemu, choice)
-        return self._result(base, series, choice, qemu, results)
+        trees = {"base": base} if patched is None else {"base": base, "patched": patched}
+        return self._result(base, series, choice, qemu, self._sides(trees, workshop, qemu, choice))
+
+    def _sides(
+        self, trees: Mapping[str, Tree], workshop: Workshop, qemu: Qemu, choice: accel.Choice
+    ) -> Mapping[str, SideResult]:
+        """Build one side after the other, in the same work tree; the suite of one runs while the next is built."""
+        with ThreadPoolExecutor(len(trees)) as pool:
+            try:
+                running = {side: self._side(side, tree, workshop, qemu, choice, pool) for side, tree in trees.items()}
+                return {side: future.result() for side, future in running.items()}
+            except BaseException:
+                self._door.close()  # the pool waits for its threads, and they for their machines
+                raise
 
     # --- phases -----------------------------------------------------------------
     def _sources(self) -> tuple[Tree, Series | None, Tree | None]:
@@ -97,18 +107,24 @@ class Validation:
         self._ui.say(f"series: {series.title} ({len(series.patches)} patches)")
         return base, series, patched
 
-    def _side(self, side: str, tree: Tree, workshop: Workshop, qemu: Qemu, choice: accel.Choice) -> SideResult:
+    def _side(
+        self, side: str, tree: Tree, workshop: Workshop, qemu: Qemu, choice: accel.Choice, pool: ThreadPoolExecutor
+    ) -> Future[SideResult]:
+        """Build ``side``, and begin its suite in a thread of ``pool``."""
         request = self._request
         built = workshop.build(tree, _module_sources(request.suite), side)
         if isinstance(built, BuildFailure):
-            return _not_built(built, request.scenarios)
+            return pool.submit(_not_built, built, request.scenarios)
         kernel, module = built
         plan = Plan(qemu, request.target, choice, self._guest(side, kernel, module), request.channel, _SSH_COMMAND)
         runner = SideRunner(
             plan, request.suite, dict(request.behaviours), side, self._folder / side, self._door, self._ui
         )
+        return pool.submit(self._scenarios, side, runner)
+
+    def _scenarios(self, side: str, runner: SideRunner) -> SideResult:
         with self._ui.phase("scenarios", side):
-            return runner.run(request.scenarios)
+            return runner.run(self._request.scenarios)
 
     def _guest(self, side: str, kernel: Kernel, module: Module) -> Guest:
         request = self._request

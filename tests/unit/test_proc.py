@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,16 @@ def _gone(pid: int, seconds: float = 10) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_closing_the_door_ends_what_other_threads_started(tmp_path: Path) -> None:
+    door = Door()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(door.run, ["sleep", "60"], timeout=60, check=False)
+        deadline = time.monotonic() + 10
+        while not door._children and time.monotonic() < deadline:
+            time.sleep(0.01)
+        door.close()
+        assert waiting.result(10).status == -signal.SIGTERM
+    with pytest.raises(InfraError, match="being ended"):
+        door.run(["true"], timeout=5)
