@@ -52,7 +52,9 @@ def write(form: str, result: RunResult, file: Path | None, *, verbose: bool = Fa
     Raises UserError when there is no such format, InfraError when the file cannot be written.
     """
     if file is None:
-        sys.stdout.write(render(form, result, _view_of(sys.stdout, verbose)))
+        encoding = sys.stdout.encoding or "utf-8"
+        text = render(form, result, _view_of(sys.stdout, verbose))
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
         return
     text = render(form, result, View(verbose=verbose))

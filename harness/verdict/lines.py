@@ -79,14 +79,16 @@ def read(text: str, number: int, now: float = 0.0) -> Line:
     User space may not have ended its line when the kernel prints, so printk's prefix can stand in
     the middle; what is before it is dropped. A prefix with an older time is a quotation.
     """
-    text = _ESCAPE.sub("", text[:LINE_BYTES]).replace("\x00", "")
+    text = text[:LINE_BYTES].replace("\x00", "")
+    text = _ESCAPE.sub("", text) if "\x1b" in text else text
     text = _LEVEL.sub("", text, count=1) if text.startswith("<") else text
     found = _STAMP.match(text) or _CALLER_ONLY.match(text) or _later(text, now)
     if found is None:
         return Line(number, "", False, text.rstrip())
-    time = float(found.groupdict().get("time") or 0.0)
+    time = float(found["time"]) if found.re is _STAMP else 0.0
     said = text[found.end() :].rstrip()
-    return Line(number, found["caller"] or "", True, said, _later(said, time) is not None, time)
+    torn = "[" in said and _later(said, time) is not None
+    return Line(number, found["caller"] or "", True, said, torn, time)
 
 
 def _later(text: str, now: float) -> re.Match[str] | None:
@@ -95,7 +97,7 @@ def _later(text: str, now: float) -> re.Match[str] | None:
 
 def is_dropped(text: str) -> bool:
     """printk could not keep up: lines are missing here."""
-    return _DROPPED.match(text) is not None
+    return text.startswith("**") and _DROPPED.match(text) is not None
 
 
 def is_replay(text: str) -> bool:

@@ -158,7 +158,7 @@ class Report:
             self._ended(True)  # arm64 has no mark at the end of a trace
         needs = self.header.rule.trace
         self.corrupted |= needs and (not (self.complete or self.panic) or not self._frames)
-        self.corrupted |= cut and self._tracing
+        self.corrupted |= (cut and self._tracing) or (self._traced and not self._frames)
         self._text = self._text[: self._useful]
 
     def splat(self) -> Splat:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,10 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InfraError, match="cannot be written"):
         report.write("json", results.passing(), tmp_path / "file" / "r.json")
+
+
+def test_a_terminal_without_the_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    report.write("junit", dataclasses.replace(results.passing(), suite="Grüße"), None)
+    assert b"Gr\\xfc\\xdfe.x86_64-vtd" in raw.getvalue()
