@@ -37,6 +37,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "role": (str,),
     "text": (int, str),
 }
+_LISTED = 20  # names in a complaint
 _ERRORS = frozenset(errno.errorcode.values()) | {"EWOULDBLOCK", "EOPNOTSUPP", "ENOTSUPP"}
 _ANY_FIELD = Operation()  # stands for a reply whose fields are not known
 
@@ -65,7 +66,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), listed, 1)
     if near:
         return f"there is no {kind} {name!r}; did you mean {near[0]}?"
-    return f"there is no {kind} {name!r}; there is {', '.join(listed) if listed else 'none'}"
+    shown = ", ".join(listed[:_LISTED]) + (" ..." if len(listed) > _LISTED else "")
+    return f"there is no {kind} {name!r}; known: {shown or 'none'}"
 
 
 def check_scenario(document: Document, spec: ScenarioFile, world: World) -> tuple[Problem, ...]:

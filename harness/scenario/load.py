@@ -22,6 +22,7 @@ from harness.scenario.schema import (
     OpsFile,
     ParallelStep,
     Plain,
+    Repeat,
     RepeatStep,
     Scenario,
     ScenarioFile,
@@ -29,6 +30,7 @@ from harness.scenario.schema import (
     Step,
     Suite,
     SuiteFile,
+    Trace,
 )
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
@@ -121,6 +123,14 @@ def roles_of(steps: Iterable[Step], operations: Mapping[str, Operation]) -> tupl
     return tuple(found)
 
 
+def coverage(suite: Suite) -> dict[str, tuple[str, ...]]:
+    """Each rule of the suite with the scenarios that show it."""
+    return {
+        rule: tuple(scenario.id for scenario in suite.scenarios if rule in scenario.spec.rules)
+        for rule in suite.spec.rules
+    }
+
+
 # --- reading --------------------------------------------------------------------
 def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
     folder = root / name
@@ -209,8 +219,8 @@ def _path(location: tuple[Any, ...]) -> PathIn:
 
 def _message(error: Any, model: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
-        name = str(error["loc"][-1])
-        near = difflib.get_close_matches(name, [*model.model_fields, *_step_keys()], 1)
+        *around, name = map(str, error["loc"])
+        near = difflib.get_close_matches(name, _step_keys() if around else model.model_fields, 1)
         return f"there is no such key{f'; did you mean {near[0]}?' if near else ''}"
     if error["type"] == "missing":
         return "is missing"
@@ -219,7 +229,8 @@ def _message(error: Any, model: type[BaseModel]) -> str:
 
 
 def _step_keys() -> tuple[str, ...]:
-    return tuple({key: None for model in STEP_KINDS.values() for key in model.model_fields})
+    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace)
+    return tuple({key: None for model in models for key in model.model_fields})
 
 
 def _complaint(problems: Sequence[Problem]) -> UserError:
