@@ -147,9 +147,12 @@ class _Yard:
 
     @property
     def mirror(self) -> Path | None:
-        """The folder that KPH_MIRROR names."""
+        """The folder that KPH_MIRROR names. Raises UserError when it names no folder."""
         named = os.environ.get("KPH_MIRROR")
-        return Path(named).expanduser().resolve() if named else None
+        folder = Path(named).expanduser().resolve() if named else None
+        if folder and not folder.is_dir():
+            raise UserError(f"KPH_MIRROR names {named}, which is no folder", "unset it, or name a folder with sources")
+        return folder
 
 
 def _own(cache: Cache, door: Door, ui: Ui) -> Qemu:

@@ -310,6 +310,12 @@ def test_an_empty_mirror_is_passed_over(house: House, monkeypatch: pytest.Monkey
     assert "KPH_MIRROR" in caught.value.hint and "--qemu" in caught.value.hint
 
 
+def test_a_mirror_that_is_no_folder_is_the_users_mistake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KPH_MIRROR", str(house.root / "nowhere"))
+    with pytest.raises(UserError, match="nowhere, which is no folder"):
+        house.ensure()
+
+
 def test_the_upstream_release_is_the_last_resort(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     upstream = house.root / "upstream" / "qemu-9.9.9.tar.xz"
     upstream.parent.mkdir()
