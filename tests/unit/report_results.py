@@ -187,7 +187,7 @@ def not_built() -> RunResult:
 
 
 HOSTILE = (
-    "\x1b]0;owned\x07\x1b[2J[red]:smile:[/red] </failure>]]>&lt;\u202e\x00\x85\ud800\ufffe"
+    "\x1b]0;owned\x07\x1b[2J[red]:smile:[/red] </failure>]]>&lt;\u202e\x00\x7f\x85\ud800\ufffe"
     "\r\n# ok 1 - fake\nVerdict: pass"
 )
 

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from harness.model import SplatKind
 from harness.verdict import console
 from harness.verdict.console import SPLATS, ConsoleWatch
-from harness.verdict.lines import LINE_BYTES
-from harness.verdict.reports import TEXT_BYTES, TEXT_LINES
 
 SAMPLES = Path(__file__).parents[1] / "data" / "console"
 LOGS = sorted(SAMPLES.glob("*.log"))
@@ -90,6 +88,13 @@ def test_the_watch_counts_lines_and_keeps_the_last_of_the_kernel() -> None:
     assert watch.close().lines == 4
 
 
+def test_a_trace_inside_a_trace_is_interleaved() -> None:
+    trace = b"Call Trace:\n foo+0x1/0x2\n"
+    whole = console.read(b"BUG: one\n" + trace + b"\n").splats[0]
+    mixed = console.read(b"BUG: one\n" + trace + trace + b"\n").splats[0]
+    assert (whole.corrupted, mixed.corrupted) == (False, True)
+
+
 def test_the_end_of_a_panic_is_seen() -> None:
     watch = ConsoleWatch()
     watch.feed(b"Kernel panic - not syncing: x\n")
@@ -120,10 +125,10 @@ def test_a_consequence_is_not_a_splat_of_its_own() -> None:
 def test_memory_is_bounded() -> None:
     watch = ConsoleWatch()
     watch.feed(b"A" * 10_000_000)
-    assert len(watch._splitter._rest) == LINE_BYTES
+    assert len(watch._splitter._rest) == 4096
     watch.feed(b"\nBUG: everything is broken\n" + b"Call Trace:\n" + b" foo+0x1/0x2\n" * 100_000)
     splat = watch.splats[0]
-    assert len(splat.text) <= TEXT_LINES and sum(map(len, splat.text)) <= TEXT_BYTES and len(splat.frames) <= 64
+    assert len(splat.text) <= 200 and sum(map(len, splat.text)) <= 65536 and len(splat.frames) <= 64
     for number in range(3 * SPLATS):
         watch.feed(f"[    1.{number:06d}][{f'T{number % 500}':>6}] BUG: {number}x\n".encode())
     assert len(watch.splats) == SPLATS and watch.dropped == 1 + 3 * SPLATS - SPLATS
@@ -133,7 +138,7 @@ def test_memory_is_bounded() -> None:
 def test_text_is_bounded_in_characters() -> None:
     long = b"BUG: KASAN: slab-out-of-bounds in foo+0x1/0x2\n" + (b"x" * 4000 + b"\n") * 60
     splat = console.read(long).splats[0]
-    assert sum(map(len, splat.text)) <= TEXT_BYTES
+    assert sum(map(len, splat.text)) <= 65536
 
 
 # Pieces of which real consoles are made, so that garbage reaches the inner states.
