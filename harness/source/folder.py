@@ -7,7 +7,6 @@ lstat per file. Nothing is written to the directory.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,17 +56,32 @@ def import_folder(folder: Path, git: Git, door: Door) -> str:
     ours = Git(door, git.folder, index=git.folder / "kph-index", work=folder)
     Path(f"{ours.index}.lock").unlink(missing_ok=True)  # the caller holds our lock: it is a dead run's
     paths = _changed(ours, rules)
-    if paths:
-        # A threshold of one byte makes git stream every file into one pack, instead of one loose object per file.
-        words = ("-c", "core.bigFileThreshold=1", "update-index", "-z", "--add", "--remove", "--replace", "--stdin")
-        done = ours.run(*words, stdin=b"\0".join(paths) + b"\0", timeout=1800, check=False)
-        if done.status != 0:
-            fault = done.output.strip()[-500:]
-            if re.search(r"Permission denied|unable to index|Is a directory", fault):
-                raise UserError(f"{folder} cannot be read: {fault}", "make every file in it readable")
-            raise InfraError(f"git update-index failed: {fault}", "is there space left in the cache?")
+    there = [path for path in paths if _is_file(folder, path)]
+    gone = set(paths) - set(there)
+    _update(ours, sorted(gone), "--force-remove")
+    _update(ours, there, "--add", "--replace")
     tree = ours.id("write-tree", timeout=600)
     return ours.commit_tree(tree, None, "import")
+
+
+def _is_file(folder: Path, path: bytes) -> bool:
+    place = folder / os.fsdecode(path)
+    return place.is_symlink() or place.is_file()
+
+
+def _update(git: Git, paths: list[bytes], *how: str) -> None:
+    if not paths:
+        return
+    # A threshold of one byte makes git stream every file into one pack, instead of one loose object per file.
+    words = ("-c", "core.bigFileThreshold=1", "update-index", "-z", *how, "--stdin")
+    done = git.run(*words, stdin=b"\0".join(paths) + b"\0", timeout=1800, check=False)
+    if done.status != 0:
+        fault = done.output.strip()[-500:]
+        if "Permission denied" in fault:
+            raise UserError(f"{git.work} cannot be read: {fault}", "make every file in it readable")
+        raise InfraError(
+            f"git update-index failed: {fault}", "did a file change meanwhile? is there space in the cache?"
+        )
 
 
 def excludes(ignore_files: Iterable[tuple[str, str]]) -> str:

@@ -202,11 +202,12 @@ def _bare(data: bytes, origin: str) -> Draft:
 
 
 def _text(message: email.message.Message, name: str) -> str:
-    raw = str(message.get(name, ""))
-    try:
-        return " ".join(str(make_header(decode_header(raw))).split())
-    except (LookupError, ValueError, UnicodeError):
-        return " ".join(raw.encode(errors="surrogateescape").decode(errors="replace").split())
+    """A header as one line: raw UTF-8 (RFC 6532) is taken as well as encoded words (RFC 2047)."""
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    plain = raw.encode(errors="surrogateescape").decode(errors="replace")
+    with contextlib.suppress(LookupError, ValueError, UnicodeError):
+        plain = str(make_header(decode_header(plain)))
+    return " ".join(plain.split())
 
 
 def _unix_lines(data: bytes) -> bytes:

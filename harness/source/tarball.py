@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import lzma
 import posixpath
+import subprocess
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ _DECOMPRESSORS = (  # magic bytes at the start, command
     (b"\x28\xb5\x2f\xfd", ("zstd", "-dc", "-q")),
     (b"BZh", ("bzip2", "-dc")),
 )
+_FINISH = 900.0  # seconds that git may take after the last file, on a slow disk
 _DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
 
@@ -55,7 +57,9 @@ def import_tarball(file: Path, git: Git, door: Door, progress: Callable[[int], N
             child.stdin.close()
         except BrokenPipeError:
             pass  # git ended early: its status and log say why
-        status = child.wait(300)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_FINISH)
+        status = child.poll()
     if status != 0:
         last = log.read_text(errors="replace").strip()[-800:]
         raise InfraError(f"git fast-import failed (status {status}): {last}", "is there space left in the cache?")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +93,7 @@ def _folder(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
 def _tarball(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
     with path.open("rb") as source:
         key = hashlib.file_digest(source, "sha256").hexdigest()[:20]
-    git = _imported(f"tar-{key}", lambda: path, path.name, cache, door, ui)
+    git = _imported(f"tar-{key}", lambda _: path, path.name, cache, door, ui)
     tree = as_tree(spec, git, _imported_commit(git), "")
     return replace(tree, lineage=f"tar-{'.'.join(tree.version.split('.')[:2])}")
 
@@ -112,12 +114,14 @@ def _debian(spec: str, cache: Cache, door: Door, ui: Ui) -> Tree:
         ui.say(f"{fault.message}; using linux-source-{series} {version}, imported earlier")
     git = _imported(
         f"debian-{version.replace(':', '%3a')}",
-        lambda: _source_archive(apt, series, version, cache),
+        lambda scratch: _source_archive(apt, series, version, scratch),
         f"linux-source-{series} {version}",
         cache,
         door,
         ui,
     )
+    for deb in cache.room("apt", "debs").glob(f"linux-source-{series}_*.deb"):
+        deb.unlink(missing_ok=True)  # 160 MiB that the repository has too
     return as_tree(f"{_DEBIAN}{version}", git, _imported_commit(git), f"debian-{series}")
 
 
@@ -143,33 +147,35 @@ def _already_here(series: str, wanted: str, cache: Cache) -> str:
     return next((v for v in reversed(fit) if re.match(rf"{re.escape(series)}[.~-]", v)), "")
 
 
-def _source_archive(apt: PrivateApt, series: str, version: str, cache: Cache) -> Path:
-    """The tarball of kernel sources out of the package; a scratch file that the next import may replace."""
+def _source_archive(apt: PrivateApt, series: str, version: str, scratch: Path) -> Path:
+    """The tarball of kernel sources out of the package, below ``scratch``."""
     deb = apt.download(f"linux-source-{series}", version=version)
-    scratch = cache.room("trees", "unpacked")
     apt.extract(deb, scratch)
     found = sorted(scratch.glob(f"usr/src/linux-source-{series}.tar.*"))
     if not found:
         raise InfraError(f"{deb.name} holds no kernel source", "report this: the package has changed its layout")
-    deb.unlink()  # 160 MiB that the repository has too
     return found[0]
 
 
-def _imported(name: str, archive: Callable[[], Path], what: str, cache: Cache, door: Door, ui: Ui) -> Git:
+def _imported(name: str, archive: Callable[[Path], Path], what: str, cache: Cache, door: Door, ui: Ui) -> Git:
     """The repository ``name``, made from the archive when it is not there yet."""
     entry = cache.room("trees") / f"{name}.git"
     with cache.lock(f"trees-{name}", ui.say):
         if not entry.is_dir():
+            for left in entry.parent.glob(f".{entry.name}.*"):  # by a run that was killed: we hold the lock
+                shutil.rmtree(left, ignore_errors=True)
             cache.need_space(_IMPORT_GIB, f"the import of {what}")
-            file = archive()
-            with ui.phase("import", note=what), cache.build(entry) as scratch:
-                ui.say(f"importing {what} (once)")
-                git = Git.create(door, scratch)
-                import_tarball(file, git, door, lambda count: ui.live(f"importing {what}: {count} files"))
-                as_tree(what, git, _imported_commit(git), "")  # not a kernel: then nothing is kept
-            if file.is_relative_to(cache.root):
-                file.unlink()
+            with tempfile.TemporaryDirectory(prefix=f".{entry.name}.", dir=entry.parent) as scratch:
+                _import(archive(Path(scratch)), entry, what, cache, door, ui)
     return Git(door, entry)
+
+
+def _import(file: Path, entry: Path, what: str, cache: Cache, door: Door, ui: Ui) -> None:
+    with ui.phase("import", note=what), cache.build(entry) as scratch:
+        ui.say(f"importing {what} (once)")
+        git = Git.create(door, scratch)
+        import_tarball(file, git, door, lambda count: ui.live(f"importing {what}: {count} files"))
+        as_tree(what, git, _imported_commit(git), "")  # not a kernel: then nothing is kept
 
 
 def _imported_commit(git: Git) -> str:

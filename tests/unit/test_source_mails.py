@@ -117,9 +117,7 @@ def test_several_series_are_numbered_through(desk: Desk, repo: Path, tmp_path: P
     series = load(desk, repo, *paths)
     assert [patch.number for patch in series.patches] == [1, 2, 3]
     assert series.specs == tuple(map(str, paths))
-    assert apply_series(desk.tree(repo), series, desk.cache, desk.door).content == content_after(
-        tmp_path / "w", 1, 2, 3
-    )
+    assert apply_series(desk.tree(repo), series, desk.cache, desk.door).content == content_after(1, 2, 3)
 
 
 # --- directories ----------------------------------------------------------------

@@ -21,8 +21,8 @@ def _accepts(spec: str) -> bool:
 
 def _read(spec: str, context: Context) -> Batch:
     match = _FORM.fullmatch(spec)
-    if match is None:
-        raise UserError(f"{spec!r} is not a range of commits", "write A..B, or REV^! for a single commit")
+    if match is None or "..." in spec:
+        raise UserError(f"{spec!r} is not a range of commits", "write A..B with two dots, or REV^! for one commit")
     git = Git(context.door, context.tree.repo)
     start = _commit(git, match["from"] or f"{match['one']}^", spec, context)
     end = _commit(git, match["one"] or match["to"] or "HEAD", spec, context)
