@@ -17,6 +17,8 @@ from harness.scenario.run import run_scenario
 from harness.scenario.schema import Plain, Scenario, Suite
 from harness.ui import Ui
 
+_USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
+_SLOWEST = 5.0  # the most by which deadlines grow
 _BOOTS = 3  # tries when a boot fails by a fault of the host
 _BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
 
