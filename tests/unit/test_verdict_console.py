@@ -122,6 +122,43 @@ def test_a_consequence_is_not_a_splat_of_its_own() -> None:
     assert [splat.kind for splat in both.splats[before:]] == [SplatKind.PANIC], "this panic has a cause of its own"
 
 
+_OOPS = b"BUG: kernel NULL pointer dereference, address: 0000000000000000\nOops: Oops: 0002 [#1] SMP\n"
+_WARN = b"WARNING: a.c:1 at foo+0x1/0x2, CPU#0: x/1\n"
+_LOCKUP = b"watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [x:1]\n"
+_HUNG = b"INFO: task x:1 blocked for more than 10 seconds.\n"
+_STALL = b"rcu: INFO: rcu_sched self-detected stall on CPU\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "panic", "splats"),
+    [
+        (_OOPS, b"Fatal exception", 1),
+        (_OOPS, b"Fatal exception in interrupt", 1),
+        (_OOPS, b"Oops - BUG: Fatal exception", 1),
+        (_OOPS, b"Attempted to kill init! exitcode=0x0000000b", 1),
+        (_OOPS, b"Attempted to kill init! exitcode=0x00000100", 2),
+        (_OOPS, b"Aiee, killing interrupt handler!", 1),
+        (_OOPS, b"Oopsed too often (kernel.oops_limit is 10000)", 1),
+        (_OOPS, b"Attempted to kill the idle task!", 1),
+        (_OOPS, b"Machine halted.", 1),
+        (_OOPS, b"VFS: Unable to mount root fs on unknown-block(0,0)", 2),
+        (_WARN, b"kernel: panic_on_warn set ...", 1),
+        (_WARN, b"kernel: system warned too often (kernel.warn_limit is 1)", 1),
+        (_WARN, b"Fatal exception", 2),
+        (_LOCKUP, b"softlockup: hung tasks", 1),
+        (_LOCKUP, b"Hard LOCKUP", 1),
+        (_HUNG, b"hung_task: blocked tasks", 1),
+        (_STALL, b"RCU Stall", 1),
+        (b"", b"Fatal exception", 1),
+    ],
+)
+def test_one_cause_is_one_splat(before: bytes, panic: bytes, splats: int) -> None:
+    found = console.read(before + b"Kernel panic - not syncing: " + panic + b"\n")
+    assert len(found.splats) == splats
+    assert found.panic == panic.decode()
+    assert any(b"panic" in line.encode() for line in found.splats[-1].text)
+
+
 def test_memory_is_bounded() -> None:
     watch = ConsoleWatch()
     watch.feed(b"A" * 10_000_000)
