@@ -6,9 +6,8 @@ A fragment is a list of ``CONFIG_X=value`` and ``# CONFIG_X is not set`` lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.errors import UserError
 
@@ -37,12 +36,12 @@ def options(text: str) -> dict[str, str]:
     return found
 
 
-def merge(fragments: Iterable[Path]) -> dict[str, tuple[str, str]]:
-    """What all ``fragments`` together ask for: option -> (value, file that had the last word)."""
+def merge(fragments: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What all ``fragments`` (file name -> text) together ask for: option -> (value, file that had the last word)."""
     wanted: dict[str, tuple[str, str]] = {}
-    for file in fragments:
-        for option, value in options(file.read_text()).items():
-            wanted[option] = (value, file.name)
+    for name, text in fragments.items():
+        for option, value in options(text).items():
+            wanted[option] = (value, name)
     return wanted
 
 

@@ -49,7 +49,8 @@ class Workshop:
         self._recipe, self._arch, self._flavour = recipe, arch, flavour
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
         names = [*recipe.fragments, *([] if flavour == "base" else [f"flavour-{flavour}"])]
-        self.fragments = tuple(_fragment(name) for name in names)
+        # Read once, so that both sides get the same even if somebody edits a fragment meanwhile.
+        self._fragments = {file.name: file.read_text() for file in map(_fragment, names)}
         self._compiler = compiler_id(door, f"{recipe.cross_compile}gcc")
 
     def build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
@@ -67,8 +68,8 @@ class Workshop:
 
     def key(self, tree: Tree) -> str:
         """Content key of the kernel: sources, configuration, compiler, recipe."""
-        texts = [file.read_text() for file in self.fragments]
-        return digest(_RECIPE, tree.content, self._recipe.model_dump_json(), self._compiler, *texts)
+        recipe = self._recipe.model_dump_json()
+        return digest(_RECIPE, tree.content, recipe, self._compiler, *self._fragments.values())
 
     def _module_key(self, tree: Tree, suite: Suite) -> str:
         return digest(self.key(tree), suite.name, *_sources(suite))
@@ -124,7 +125,7 @@ class Workshop:
         failure = self._configure(tree, work, out, side)
         if failure:
             return failure
-        steps = self._cache.room("slots") / f"steps-{digest(*map(str, self.fragments))}"
+        steps = self._cache.room("slots") / f"steps-{digest(*self._fragments)}"
         cold = not (out / "vmlinux").exists()
         expected = int(steps.read_text()) if cold and steps.exists() else 0
         what = f"{side} kernel {tree.version}"
@@ -147,7 +148,7 @@ class Workshop:
         return made
 
     def _configure(self, tree: Tree, work: Path, out: Path, side: str) -> BuildFailure | None:
-        wanted = kconfig.merge(self.fragments)
+        wanted = kconfig.merge(self._fragments)
         asked = self._logs / "asked.config"
         asked.write_text(kconfig.render(wanted))
         log = self._logs / f"config-{side}.log"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from harness import data
@@ -11,16 +9,9 @@ from harness.build import kconfig
 from harness.errors import UserError
 
 
-def _file(folder: Path, name: str, text: str) -> Path:
-    file = folder / name
-    file.write_text(text)
-    return file
-
-
-def test_the_last_fragment_has_the_last_word(tmp_path: Path) -> None:
-    first = _file(tmp_path, "a.config", "CONFIG_X=y\nCONFIG_Y=y\n# a comment\n")
-    second = _file(tmp_path, "b.config", "# CONFIG_X is not set\n")
-    wanted = kconfig.merge((first, second))
+def test_the_last_fragment_has_the_last_word() -> None:
+    first, second = "CONFIG_X=y\nCONFIG_Y=y\n# a comment\n", "# CONFIG_X is not set\n"
+    wanted = kconfig.merge({"a.config": first, "b.config": second})
     assert wanted == {"CONFIG_X": ("n", "b.config"), "CONFIG_Y": ("y", "a.config")}
     assert kconfig.render(wanted) == "# CONFIG_X is not set\nCONFIG_Y=y\n"
 
@@ -28,20 +19,20 @@ def test_the_last_fragment_has_the_last_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "gone"),
     [
-        ("CONFIG_A=y\nCONFIG_S=\"x\"\n", ()),
-        ("CONFIG_A=m\nCONFIG_S=\"x\"\n", (("CONFIG_A", "y", "m"),)),
-        ("CONFIG_S=\"x\"\n", (("CONFIG_A", "y", "n"),)),
-        ("CONFIG_A=y\nCONFIG_S=\"x\"\nCONFIG_B=y\n", (("CONFIG_B", "n", "y"),)),
+        ('CONFIG_A=y\nCONFIG_S="x"\n', ()),
+        ('CONFIG_A=m\nCONFIG_S="x"\n', (("CONFIG_A", "y", "m"),)),
+        ('CONFIG_S="x"\n', (("CONFIG_A", "y", "n"),)),
+        ('CONFIG_A=y\nCONFIG_S="x"\nCONFIG_B=y\n', (("CONFIG_B", "n", "y"),)),
     ],
 )
-def test_lost_options_are_found(tmp_path: Path, config: str, gone: tuple[tuple[str, str, str], ...]) -> None:
-    fragment = _file(tmp_path, "f.config", 'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S="x"\n')
-    found = kconfig.lost(kconfig.merge((fragment,)), config)
+def test_lost_options_are_found(config: str, gone: tuple[tuple[str, str, str], ...]) -> None:
+    fragment = 'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S="x"\n'
+    found = kconfig.lost(kconfig.merge({"f.config": fragment}), config)
     assert tuple((each.option, each.wanted, each.got) for each in found) == gone
 
 
-def test_a_lost_option_names_its_fragment(tmp_path: Path) -> None:
-    wanted = kconfig.merge((_file(tmp_path, "vtd.config", "CONFIG_INTEL_IOMMU_SVM=y\n"),))
+def test_a_lost_option_names_its_fragment() -> None:
+    wanted = kconfig.merge({"vtd.config": "CONFIG_INTEL_IOMMU_SVM=y\n"})
     with pytest.raises(UserError, match=r"vtd\.config: CONFIG_INTEL_IOMMU_SVM=y became n"):
         kconfig.require(wanted, "", "base kernel 7.3")
 

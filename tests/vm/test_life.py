@@ -74,9 +74,9 @@ def test_a_signal_ends_everything_and_the_next_run_works(
 ) -> None:
     folder = tmp_path / "cut"
     signs = {
-        "kernel": lambda: (folder / "build-patched.log").exists(),
-        "boot": lambda: (folder / "base/boot-1/console.log").exists(),
-        "scenarios": lambda: (folder / "base/boot-1/protocol.log").exists(),
+        "kernel": (folder / "build-patched.log").exists,
+        "boot": (folder / "base/boot-1/console.log").exists,
+        "scenarios": (folder / "base/boot-1/protocol.log").exists,
     }
     with _running(folder, "--series", _mutated(tmp_path)) as child:
         assert _wait_for(signs[phase], LIMIT), "the phase never came"
