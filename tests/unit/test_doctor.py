@@ -68,10 +68,12 @@ def test_python_packages_come_from_pip(bare: Path) -> None:
     assert requirements.missing([each], Door()).command == "pip install thing"
 
 
-def test_a_small_disk_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("full", "level"), [(0.0, Level.NOTE), (1e9, Level.MISSING)])
+def test_a_small_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: float, level: Level) -> None:
     monkeypatch.setattr(doctor, "DISK_GIB", 1e9)
+    monkeypatch.setattr(doctor, "FULL_GIB", full)
     found = {each.name: each for each in offline(tmp_path / "not" / "there").findings}
-    assert found["disk"].level is Level.MISSING and "XDG_CACHE_HOME" in found["disk"].text
+    assert found["disk"].level is level and "XDG_CACHE_HOME" in found["disk"].text
 
 
 @pytest.mark.parametrize(("kib", "level"), [(512 * 1024, Level.NOTE), (8 * 2**20, Level.OK)])
@@ -96,7 +98,7 @@ def test_exit_status_is_0_when_everything_is_there(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(requirements, "missing", lambda each, door: Missing(()))
-    monkeypatch.setattr(doctor, "DISK_GIB", 0)
+    monkeypatch.setattr(doctor, "FULL_GIB", 0)
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     assert command.run(parser.parse_args(["--offline"])) == 0
