@@ -12,6 +12,7 @@ import paramiko
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 from harness.channel.base import ChannelClosed
 from harness.channel.ssh import SshChannel
@@ -40,11 +41,11 @@ class _Server(paramiko.ServerInterface):
         self.command = b""
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         same = key.asbytes() == self.client.asbytes()
-        return paramiko.AUTH_SUCCESSFUL if same else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if same else AUTH_FAILED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.command = command

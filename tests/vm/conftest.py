@@ -50,7 +50,7 @@ def kph(tmp_path: Path) -> Kph:
 
     def run(*words: str | Path, tree: str = "debian:7.3", name: str = "run") -> Ran:
         folder = tmp_path / name
-        options = ["run", "--tree", tree, "--target", "x86_64-vtd", "--run-dir", folder]
+        options: list[str | Path] = ["run", "--tree", tree, "--target", "x86_64-vtd", "--run-dir", folder]
         done = subprocess.run(
             argv(*options, *words),
             cwd=ROOT,

@@ -14,8 +14,11 @@ SOON = 30.0  # seconds from the event to the report
 
 def _scenario_seconds(ran: Ran) -> float:
     """Everything on the patched side after its build."""
-    phases = ran.report["timings"]
-    return sum(each["seconds"] for each in phases if each["phase"] == "scenarios" and each["side"] == "patched")
+    return sum(
+        float(each["seconds"])
+        for each in ran.report["timings"]
+        if (each["phase"], each["side"]) == ("scenarios", "patched")
+    )
 
 
 @pytest.mark.parametrize(

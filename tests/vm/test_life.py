@@ -19,7 +19,17 @@ _END = 20.0  # seconds from a signal to the end of everything
 
 @contextlib.contextmanager
 def _running(folder: Path, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
-    options = ["run", "--tree", "debian:7.3", "--target", "x86_64-vtd", "--series", SERIES, "--run-dir", folder]
+    options: list[str | Path] = [
+        "run",
+        "--tree",
+        "debian:7.3",
+        "--target",
+        "x86_64-vtd",
+        "--series",
+        SERIES,
+        "--run-dir",
+        folder,
+    ]
     log = (folder.parent / f"{folder.name}.log").open("w+")
     child = subprocess.Popen(
         argv(*options, *words), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
