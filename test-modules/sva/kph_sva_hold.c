@@ -18,6 +18,7 @@ struct kph_hold {
 	unsigned long timeout;		/* jiffies */
 	struct completion held;
 	struct completion end;
+	struct completion over;		/* unlocked, whether ended or timed out */
 };
 
 static void kph_hold_work(struct work_struct *work)
@@ -29,6 +30,7 @@ static void kph_hold_work(struct work_struct *work)
 	wait_for_completion_timeout(&hold->end, hold->timeout);
 	mmap_write_unlock(hold->mm);
 	mmput(hold->mm);
+	complete(&hold->over);
 }
 
 static void kph_hold_finish(struct kph_hold *hold)
@@ -38,7 +40,7 @@ static void kph_hold_finish(struct kph_hold *hold)
 	kfree(hold);
 }
 
-/* Return: 0, -EINVAL, -ENOMEM, -EBUSY if this file holds one that has not been released. */
+/* Return: 0, -EINVAL, -ENOMEM, -EBUSY while this file holds one. */
 long kph_hold_mm(struct kph_file *file, unsigned long ms)
 {
 	struct kph_hold *hold;
@@ -49,6 +51,10 @@ long kph_hold_mm(struct kph_file *file, unsigned long ms)
 	if (!hold)
 		return -ENOMEM;
 	mutex_lock(&file->hold_lock);
+	if (file->hold && completion_done(&file->hold->over)) {
+		kph_hold_finish(file->hold);
+		file->hold = NULL;
+	}
 	if (file->hold) {
 		mutex_unlock(&file->hold_lock);
 		kfree(hold);
@@ -59,6 +65,7 @@ long kph_hold_mm(struct kph_file *file, unsigned long ms)
 	hold->timeout = msecs_to_jiffies(ms);
 	init_completion(&hold->held);
 	init_completion(&hold->end);
+	init_completion(&hold->over);
 	INIT_WORK(&hold->work, kph_hold_work);
 	file->hold = hold;
 	queue_work(system_dfl_wq, &hold->work);
@@ -67,7 +74,7 @@ long kph_hold_mm(struct kph_file *file, unsigned long ms)
 	return 0;
 }
 
-/* Return: 0, -ENOENT if nothing was held (one that timed out still counts). */
+/* Return: 0, also if the time was up; -ENOENT if nothing was held since the last release. */
 long kph_release_mm(struct kph_file *file)
 {
 	struct kph_hold *hold;
