@@ -274,6 +274,24 @@ def test_what_comes_back_late_is_no_leak(guest: FakeGuest) -> None:
     assert run(guest, f"- {TAKE}}}").status is Status.PASS
 
 
+def test_what_was_measured_after_one_scenario_holds_before_the_next(guest: FakeGuest) -> None:
+    measured: dict[str, Any] = {}
+    for _ in range(3):
+        run_scenario(scenario(f"- {TAKE}}}"), SUITE, guest, clock=guest.clock, measured=measured)
+    assert guest.log.count("count") == 4
+    assert measured == {"tickets": 4}
+
+
+def test_a_leak_is_told_once_and_not_to_the_next_scenario(guest: FakeGuest) -> None:
+    guest.script["count"] = lambda args, actor: {"ret": 0, "free": 4 if guest.log == ["count"] else 3}
+    measured: dict[str, Any] = {}
+    found = [
+        run_scenario(scenario(f"- {TAKE}}}"), SUITE, guest, clock=guest.clock, measured=measured).status
+        for _ in range(2)
+    ]
+    assert found == [Status.FAIL, Status.PASS]
+
+
 def test_an_oracle_can_be_switched_off_with_a_reason(guest: FakeGuest) -> None:
     outcome = run(guest, "{without: {tickets: by design}, steps: [{do: take, actor: alice, device: left}]}")
     assert outcome.status is Status.PASS
