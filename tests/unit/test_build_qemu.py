@@ -236,6 +236,21 @@ def test_an_interrupted_build_goes_on_where_it_was(house: House, monkeypatch: py
     house.ensure()
 
 
+def test_ctrl_c_leaves_no_half_entry_and_no_lock(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(yard: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as now:
+        now.setattr(qemu, "_build", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            house.ensure()
+    assert not list((house.cache.root / "qemu").iterdir())
+    waited: list[str] = []
+    with house.cache.lock("qemu", waited.append):
+        assert not waited
+    assert house.ensure().version == "9.9.9"
+
+
 def test_another_key_starts_from_clean_sources(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NINJA_FAILS", "1")
     with pytest.raises(InfraError):
