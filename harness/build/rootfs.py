@@ -72,12 +72,12 @@ def ensure_ssh_root(arch: str, cache: Cache, door: Door, ui: Ui) -> Path:
             with cache.build(entry) as scratch, tempfile.TemporaryDirectory(dir=scratch) as unpacked:
                 for deb in debs:
                     apt.extract(deb, Path(unpacked))
-                (scratch / image.name).write_bytes(cpio.archive(ssh_root(Path(unpacked), recipe, door)))
+                (scratch / image.name).write_bytes(cpio.archive(server_entries(Path(unpacked), recipe, door)))
                 (scratch / "packages.json").write_text(json.dumps([deb.name for deb in debs], indent=1) + "\n")
     return image
 
 
-def ssh_root(unpacked: Path, recipe: Recipe, door: Door) -> tuple[cpio.Entry, ...]:
+def server_entries(unpacked: Path, recipe: Recipe, door: Door) -> tuple[cpio.Entry, ...]:
     """The recipe's programs from the folder ``unpacked``, with their libraries and the files around them."""
     # Read with readelf: it is part of binutils, and reads every architecture.
     known: dict[str, Linkage] = {}

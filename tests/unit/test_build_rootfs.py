@@ -159,7 +159,7 @@ def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_programs_and_their_libraries_are_taken(unpacked: Path) -> None:
-    entries = {entry.path: entry for entry in rootfs.ssh_root(unpacked, small_recipe(), Door())}
+    entries = {entry.path: entry for entry in rootfs.server_entries(unpacked, small_recipe(), Door())}
     assert set(entries) == {
         *("lib", "lib64", "usr/sbin/server", "usr/lib/x86/libc.so.6", "usr/lib64/ld.so", "etc/passwd"),
     }
@@ -170,19 +170,19 @@ def test_only_programs_and_their_libraries_are_taken(unpacked: Path) -> None:
 def test_a_missing_library_is_named(unpacked: Path) -> None:
     (unpacked / "usr/lib/x86/libc.so.6").unlink()
     with pytest.raises(InfraError, match=r"no library libc\.so\.6"):
-        rootfs.ssh_root(unpacked, small_recipe(), Door())
+        rootfs.server_entries(unpacked, small_recipe(), Door())
 
 
 def test_a_missing_program_is_named(unpacked: Path) -> None:
     with pytest.raises(InfraError, match="no usr/bin/nothing"):
-        rootfs.ssh_root(unpacked, small_recipe(programs={"usr/bin/nothing": "usr/bin/nothing"}), Door())
+        rootfs.server_entries(unpacked, small_recipe(programs={"usr/bin/nothing": "usr/bin/nothing"}), Door())
 
 
 def test_a_link_out_of_the_packages_is_not_followed(unpacked: Path) -> None:
     (unpacked / "usr/sbin/server").unlink()
     (unpacked / "usr/sbin/server").symlink_to("/../../../etc/passwd")
     with pytest.raises(InfraError):
-        rootfs.ssh_root(unpacked, small_recipe(), Door())
+        rootfs.server_entries(unpacked, small_recipe(), Door())
 
 
 def test_the_root_is_made_once(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
