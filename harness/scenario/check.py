@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.scenario import match, refs
-from harness.scenario.schema import (
+from harness.scenario.language import (
     Argument,
     ConsoleStep,
     DoStep,
@@ -22,12 +22,11 @@ from harness.scenario.schema import (
     Operation,
     ParallelStep,
     RepeatStep,
-    ScenarioFile,
     StartStep,
     Step,
-    SuiteFile,
     TraceStep,
 )
+from harness.scenario.schema import ScenarioFile, SuiteFile
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
 _TYPES: Mapping[str, tuple[type, ...]] = {

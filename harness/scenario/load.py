@@ -15,7 +15,7 @@ from harness import data
 from harness.errors import UserError
 from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario, check_suite, unknown
-from harness.scenario.schema import (
+from harness.scenario.language import (
     STEP_KINDS,
     DoStep,
     Operation,
@@ -24,14 +24,11 @@ from harness.scenario.schema import (
     Plain,
     Repeat,
     RepeatStep,
-    Scenario,
-    ScenarioFile,
     StartStep,
     Step,
-    Suite,
-    SuiteFile,
     Trace,
 )
+from harness.scenario.schema import Scenario, ScenarioFile, Suite, SuiteFile
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
 _Model = TypeVar("_Model", bound=BaseModel)

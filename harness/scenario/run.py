@@ -9,9 +9,10 @@ from typing import Any
 
 from harness.model import IommuFault, Outcome, Status, StepResult
 from harness.scenario import match, refs
+from harness.scenario.language import Plain
 from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
 from harness.scenario.observe import iommu_faults
-from harness.scenario.schema import Capability, Oracle, Plain, Scenario, Suite
+from harness.scenario.schema import Capability, Oracle, Scenario, Suite
 from harness.scenario.steps import AgentRefused, Limits, StepFailed, StepRunner
 
 

@@ -10,9 +10,7 @@ from typing import Any
 from harness.model import StepResult
 from harness.scenario import match, refs
 from harness.scenario.expect import Expected, came, met, refused
-from harness.scenario.link import Clock, GuestLink, GuestTimeout
-from harness.scenario.observe import chosen, lines_with, show_events
-from harness.scenario.schema import (
+from harness.scenario.language import (
     ConsoleStep,
     DoStep,
     FinishStep,
@@ -24,6 +22,8 @@ from harness.scenario.schema import (
     Step,
     TraceStep,
 )
+from harness.scenario.link import Clock, GuestLink, GuestTimeout
+from harness.scenario.observe import chosen, lines_with, show_events
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks when polling
 

@@ -9,8 +9,9 @@ import pytest
 
 from harness.scenario import match, yamlfile
 from harness.scenario.check import World, check_scenario
+from harness.scenario.language import STEP_KINDS, DoStep, FinishStep
 from harness.scenario.load import load_suite, validated
-from harness.scenario.schema import STEP_KINDS, DoStep, FinishStep, ScenarioFile, SuiteFile
+from harness.scenario.schema import ScenarioFile, SuiteFile
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

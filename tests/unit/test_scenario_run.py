@@ -14,10 +14,11 @@ from harness.errors import InfraError
 from harness.model import Outcome, Status
 from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario
+from harness.scenario.language import Plain
 from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
 from harness.scenario.load import load_suite, roles_of
 from harness.scenario.run import run_scenario
-from harness.scenario.schema import Plain, Scenario, ScenarioFile, Suite
+from harness.scenario.schema import Scenario, ScenarioFile, Suite
 
 DATA = Path(__file__).parents[1] / "data" / "scenario"
 Reply = dict[str, Any]

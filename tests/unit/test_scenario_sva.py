@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.scenario.language import DoStep, ParallelStep, RepeatStep, StartStep, Step, TraceStep
 from harness.scenario.load import coverage, load_suite
-from harness.scenario.schema import DoStep, ParallelStep, RepeatStep, Scenario, StartStep, Step, TraceStep
+from harness.scenario.schema import Scenario
 
 SUITE = load_suite("sva")
 EVERY = pytest.mark.parametrize("scenario", SUITE.scenarios, ids=lambda each: each.id)
