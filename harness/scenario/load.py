@@ -32,6 +32,7 @@ from harness.scenario.schema import Scenario, ScenarioFile, Suite, SuiteFile
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_STEP_WORDS = {*DoStep.model_fields, *StartStep.model_fields} - {"actor"}
 _HINT = "docs/scenarios.md describes suites and scenarios"
 
 
@@ -162,9 +163,16 @@ def _read_operations(
     operations: dict[str, Operation] = {}
     common = Operation()
     for file in files:
-        _, spec = _read(file, root, OpsFile, problems)
-        if spec is None:
+        document, spec = _read(file, root, OpsFile, problems)
+        if document is None or spec is None:
             continue
+        problems += [
+            document.problem(
+                ("ops", name, "args", taken), f"{taken!r} is a key of steps; the argument needs another name"
+            )
+            for name, operation in spec.ops.items()
+            for taken in sorted(_STEP_WORDS & set(operation.args))
+        ]
         common = spec.common or common
         for name, added in spec.ops.items():
             operations[name] = _united(operations.get(name), added)

@@ -105,6 +105,20 @@ def test_a_file_that_is_not_text_is_refused(root: Path) -> None:
         load_suite("demo", root)
 
 
+def test_an_argument_must_not_have_the_name_of_a_key_of_steps(root: Path) -> None:
+    with (root / "demo/ops.yaml").open("a") as sink:
+        sink.write("  wait: {args: {poll: {type: integer}}}\n")
+    with pytest.raises(UserError, match=r"demo/ops\.yaml:\d+: ops\.wait\.args\.poll: 'poll' is a key of steps"):
+        load_suite("demo", root)
+
+
+def test_an_operation_of_the_agent_gets_only_results_from_a_suite(root: Path) -> None:
+    with (root / "demo/ops.yaml").open("a") as sink:
+        sink.write("  sleep_ms: {runs: actor, args: {more: {type: integer}}, results: {slept: {type: integer}}}\n")
+    operation = load_suite("demo", root).operations["sleep_ms"]
+    assert (set(operation.args), set(operation.results), operation.runs) == ({"ms"}, {"slept"}, "any")
+
+
 def test_select(root: Path) -> None:
     suite = load_suite("demo", root)
     assert [each.id for each in select(suite, [])] == ["take-and-give", "take-when-fast"]
