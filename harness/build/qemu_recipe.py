@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness import data
-from harness.cache import digest, digest_folder
+from harness.cache import digest
 from harness.errors import UserError
 
 _METHOD = "1"  # raise when the way of building changes, so that old builds are not found
@@ -78,10 +78,20 @@ def patches(qemu: Path) -> tuple[Path, ...]:
     return tuple(sorted((qemu / "patches").glob("*.patch")))
 
 
+def device_files(qemu: Path) -> tuple[Path, ...]:
+    """Our devices below the data folder ``qemu``: everything in it but texts for people."""
+    return tuple(sorted(file for file in (qemu / "device").iterdir() if file.is_file() and file.suffix != ".md"))
+
+
 def key(recipe: Recipe, qemu: Path, compiler: str) -> str:
-    """Content key of the build: recipe, patches, devices, compiler."""
-    parts = [file.name + "\n" + file.read_text() for file in patches(qemu)]
-    return digest(_METHOD, recipe.model_dump_json(), digest_folder(qemu / "device"), compiler, *parts)
+    """Content key of the build: recipe, patches, devices, compiler. What is only for people is not in it."""
+    parts: list[str | bytes] = [_METHOD, recipe.model_dump_json(), compiler]
+    for patch in patches(qemu):
+        message, found, diff = patch.read_text().partition("\ndiff --git ")
+        parts += [patch.name, diff if found else message]
+    for file in device_files(qemu):
+        parts += [file.name, file.read_bytes()]
+    return digest(*parts)
 
 
 def patch_that_adds(word: str, qemu: Path) -> str:

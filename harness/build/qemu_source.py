@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness.build.qemu_recipe import Recipe, Release, SourcePackage, patches
+from harness.build.qemu_recipe import Recipe, Release, SourcePackage, device_files, patches
 from harness.errors import InfraError
 from harness.proc import Door
 
@@ -142,7 +142,9 @@ def add_ours(into: Path, recipe: Recipe, qemu: Path, door: Door) -> None:
     for patch in patches(qemu):
         apply(patch, into, door)
     target = into / recipe.device_folder
-    shutil.copytree(qemu / "device", target, dirs_exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    for file in device_files(qemu):
+        shutil.copy2(file, target / file.name)
 
 
 def apply(patch: Path, tree: Path, door: Door, leave_out: tuple[str, ...] = ()) -> None:

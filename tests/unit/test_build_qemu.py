@@ -55,11 +55,21 @@ OURS = """\
 From: someone
 Subject: greet
 
+diff --git a/greeting b/greeting
 --- a/greeting
 +++ b/greeting
 @@ -1 +1 @@
 -hello from debian
 +hello from us
+"""
+
+EXTRA = """\
+diff --git a/more b/more
+new file mode 100644
+--- /dev/null
++++ b/more
+@@ -0,0 +1 @@
++more
 """
 
 DEBIANS = """\
@@ -206,13 +216,22 @@ def test_what_the_build_depends_on_is_in_its_key(house: House, change: str) -> N
     before = house.ensure().key
     if change == "patch":
         file = house.root / "qemu" / "patches" / "0001-greet.patch"
-        file.write_text(file.read_text().replace("Subject: greet", "Subject: greet well"))
+        file.write_text(file.read_text() + EXTRA)
     elif change == "device":
         (house.root / "qemu" / "device" / "kph.c").write_text("int more;\n")
     else:
         house.recipe(configure=["--enable-more"])
     assert house.ensure().key != before
     assert ninja_runs(house) == 2
+
+
+def test_words_for_people_do_not_cost_a_build(house: House) -> None:
+    before = house.ensure()
+    file = house.root / "qemu" / "patches" / "0001-greet.patch"
+    file.write_text(file.read_text().replace("Subject: greet", "Subject: greet well"))
+    (house.root / "qemu" / "device" / "README.md").write_text("registers\n")
+    assert house.ensure() == before
+    assert ninja_runs(house) == 1
 
 
 def test_a_failed_compile_shows_the_compilers_words_and_the_log(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
