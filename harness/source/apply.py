@@ -86,11 +86,9 @@ def _misfits(bench: _Bench, patch: Patch) -> list[Misfit]:
 def _hints(bench: _Bench, patch: Patch, file: Path, misfits: list[Misfit]) -> list[str]:
     hints = []
     is_git = bench.base.lineage.startswith("git-")
-    on_base = replace(bench.git, index=bench.folder / "base-index")
-    on_base.run("read-tree", bench.base.commit)
-    there = on_base.run(*_words(patch, "--check", "-R"), file, check=False).status == 0
+    there = _is_there(bench, patch)
     if there:
-        hints.append("the tree already has this change: leave the patch out, or take an older base")
+        hints.append(f"the tree already has {there}: leave it out, or take an older base")
     wanted = bench.series.base_commit
     if wanted and bench.git.commit(wanted) is None:
         hints.append(f"the series was made on commit {wanted[:12]}, which this tree does not have")
@@ -101,6 +99,24 @@ def _hints(bench: _Bench, patch: Patch, file: Path, misfits: list[Misfit]) -> li
     if not there and bench.git.run(*_words(patch, "--check", "-C1"), file, check=False).status == 0:
         hints.append("it would fit with one line of context (git apply -C1): rebase the series on this tree")
     return hints or ["rebase the series on this tree, or give the tree that it was made on"]
+
+
+def _is_there(bench: _Bench, patch: Patch) -> str:
+    """What of the series the base has already (it can be taken back there); empty when nothing."""
+    on_base = replace(bench.git, index=bench.folder / "base-index")
+    on_base.run("read-tree", bench.base.commit)
+    undone = 0
+    for other in reversed(bench.series.patches):
+        file = bench.folder / f"{other.number}.diff"
+        file.write_bytes(other.diff)
+        if on_base.run(*_words(other, "-R"), file, check=False).status != 0:
+            break
+        undone += 1
+    if undone == len(bench.series.patches) > 1:
+        return "the whole series"
+    on_base.run("read-tree", bench.base.commit)
+    own = bench.folder / f"{patch.number}.diff"
+    return "this change" if on_base.run(*_words(patch, "--check", "-R"), own, check=False).status == 0 else ""
 
 
 def _from_blobs(bench: _Bench, patch: Patch, misfits: list[Misfit], is_git: bool) -> list[str]:

@@ -54,7 +54,9 @@ def import_folder(folder: Path, git: Git, door: Door) -> str:
     rules = git.folder / "info" / "kph-excludes"
     rules.write_text(excludes(_ignore_files(folder)))
     ours = Git(door, git.folder, index=git.folder / "kph-index", work=folder)
-    Path(f"{ours.index}.lock").unlink(missing_ok=True)  # the caller holds our lock: it is a dead run's
+    # The caller holds our lock, so these are a dead run's.
+    for left in (Path(f"{ours.index}.lock"), *(git.folder / "objects/pack").glob("tmp_*")):
+        left.unlink(missing_ok=True)
     paths = _changed(ours, rules)
     there = [path for path in paths if _is_file(folder, path)]
     gone = set(paths) - set(there)

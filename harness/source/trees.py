@@ -20,7 +20,7 @@ from harness.source.folder import import_folder
 from harness.source.git import Git
 from harness.source.linux import NEEDED, as_tree, not_linux
 from harness.source.tarball import import_tarball
-from harness.source.usergit import UserRepo, find_repo, mirror, resolve_revision, unsaved
+from harness.source.usergit import UserRepo, find_repo, mirror, need_blobs, resolve_revision, unsaved
 from harness.ui import Ui
 
 _DEBIAN = "debian:"
@@ -57,6 +57,7 @@ def resolve_tree(spec: str, base_rev: str | None, cache: Cache, door: Door, ui: 
 def _git(spec: str, repo: UserRepo, revision: str, cache: Cache, door: Door, ui: Ui) -> Tree:
     commit = resolve_revision(repo, revision, door)
     ours = mirror(repo, cache, door)
+    need_blobs(repo, ours, commit)
     if ours.commit("HEAD") == commit:
         _warn_unsaved(spec, repo, ours, commit, ui)
     shown = spec if revision == "HEAD" else f"{spec} at {revision}"

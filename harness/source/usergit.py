@@ -18,6 +18,9 @@ from harness.errors import InfraError, UserError
 from harness.proc import Door
 from harness.source.git import Git
 
+# Of the files that git does not know, those that a build could use.
+_SOURCE = re.compile(r"(\.(c|h|S|rs|dts|dtsi|lds)|(^|/)(Kconfig|Kbuild|Makefile)[^/]*)$")
+
 
 @dataclass(frozen=True)
 class UserRepo:
@@ -33,7 +36,7 @@ class Unsaved:
     """What a checkout has that no commit has."""
 
     changed: tuple[str, ...]  # tracked files that differ from HEAD
-    unknown: tuple[str, ...]  # files that git does not know and does not ignore
+    unknown: tuple[str, ...]  # source files that git does not know and does not ignore
 
 
 def find_repo(path: Path) -> UserRepo | None:
@@ -74,6 +77,19 @@ def mirror(repo: UserRepo, cache: Cache, door: Door) -> Git:
                 Git.create(door, scratch, form[1])
         _follow(repo, theirs, folder, head)
     return Git(door, folder)
+
+
+def need_blobs(repo: UserRepo, ours: Git, commit: str) -> None:
+    """Raise UserError when a partial clone lacks files of ``commit``: nothing is fetched on the user's behalf."""
+    if not any((repo.common / "objects/pack").glob("*.promisor")):
+        return
+    listing = ours.text("rev-list", "--objects", "--missing=print", "--no-walk", commit)
+    missing = re.findall(r"^\?[0-9a-f]+", listing, re.M)
+    if missing:
+        raise UserError(
+            f"the partial clone {repo.work or repo.git_dir} lacks {len(missing)} files of commit {commit[:12]}",
+            f"fetch them: git -C {repo.work or repo.git_dir} checkout --detach {commit[:12]}, and back",
+        )
 
 
 def _follow(repo: UserRepo, theirs: Git, folder: Path, head: str) -> None:
@@ -122,7 +138,12 @@ def unsaved(repo: UserRepo, ours: Git, head: str) -> Unsaved | None:
             git.run(*loose, "update-index", "-q", "--refresh", check=False)
             words = ("diff-index", "--name-only", "--ignore-submodules=all", head)
             changed = git.text(*loose, *words).splitlines()
-            unknown = git.text("ls-files", "--others", "--exclude-per-directory=.gitignore").splitlines()
+            unknown = git.text("ls-files", "--others", *_exclusions(repo)).splitlines()
         except InfraError:
             return None
-        return Unsaved(tuple(changed), tuple(unknown))
+        return Unsaved(tuple(changed), tuple(name for name in unknown if _SOURCE.search(name)))
+
+
+def _exclusions(repo: UserRepo) -> list[str]:
+    own = repo.common / "info" / "exclude"
+    return ["--exclude-per-directory=.gitignore", *([f"--exclude-from={own}"] if own.is_file() else [])]

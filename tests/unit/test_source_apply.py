@@ -158,6 +158,12 @@ def test_already_applied(desk: Desk, tmp_path: Path) -> None:
     assert "the tree already has this change" in fault.hint
 
 
+def test_whole_series_is_applied_already(desk: Desk, tmp_path: Path) -> None:
+    """Patch 1 alone cannot be taken back, because patch 2 changed its surroundings."""
+    repo = user_repo(tmp_path / "linux", patches=3)
+    assert "the tree already has the whole series" in failure(desk, repo, MAILS / "series.mbox").hint
+
+
 def test_range_on_a_tree_that_has_it_tells_the_base(desk: Desk, tmp_path: Path) -> None:
     repo = user_repo(tmp_path / "linux", patches=2)
     fault = failure(desk, repo, "base..main")

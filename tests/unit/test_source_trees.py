@@ -137,6 +137,29 @@ def test_bare_and_shallow_clones(desk: Desk, tmp_path: Path) -> None:
     assert "shallow" in caught.value.hint
 
 
+def test_partial_clone(desk: Desk, tmp_path: Path) -> None:
+    repo = user_repo(tmp_path / "linux", patches=1)
+    git(repo, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{repo}", "partial")
+    before = fingerprint(tmp_path / "partial")
+    assert desk.tree(tmp_path / "partial").content == git(repo, "rev-parse", "HEAD^{tree}")
+    with pytest.raises(UserError, match="lacks 1 files of commit"):
+        desk.tree(tmp_path / "partial", "HEAD~1")
+    assert fingerprint(tmp_path / "partial") == before
+
+
+def test_files_that_no_build_uses_are_not_told(desk: Desk, tmp_path: Path) -> None:
+    repo = user_repo(tmp_path / "linux")
+    (repo / "notes.txt").write_text("mine\n")
+    (repo / "hidden.c").write_text("mine\n")
+    (repo / ".git/info/exclude").write_text("hidden.c\n")
+    desk.tree(repo)
+    assert "WARNING" not in desk.said
+    (repo / "drivers/iommu/Kconfig.new").write_text("mine\n")
+    desk.tree(repo)
+    assert "git does not know: drivers/iommu/Kconfig.new." in desk.said
+
+
 def test_sha256_repository(desk: Desk, tmp_path: Path) -> None:
     repo = tmp_path / "linux"
     repo.mkdir()
