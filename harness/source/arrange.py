@@ -18,6 +18,7 @@ class Batch:
     title: str  # subject of the cover letter, or of the first patch
     drafts: tuple[Draft, ...]  # in the order of application
     base_commit: str = ""  # commit that the author worked on, when the series says so
+    prerequisites: int = 0  # how many other patches it says it stands on
 
 
 def arrange(drafts: Sequence[Draft], what: str, say: Callable[[str], None]) -> Batch:
@@ -26,7 +27,10 @@ def arrange(drafts: Sequence[Draft], what: str, say: Callable[[str], None]) -> B
     Numbered patches go by their n/M, others keep their order. The highest
     version wins. Raises UserError: no patch, a part missing, more than one series.
     """
-    patches = _unique([draft for draft in drafts if draft.has_diff and not draft.label.reply])
+    # A cover letter may hold a diff as well: git format-patch --interdiff writes one there.
+    patches = _unique(
+        [draft for draft in drafts if draft.has_diff and not draft.label.reply and draft.label.number != 0]
+    )
     if not patches:
         patches = _lone_reply(drafts, what, say)
     version = max(draft.label.version for draft in patches)
@@ -47,13 +51,12 @@ def _batch(drafts: Sequence[Draft], ordered: Sequence[Draft], version: int) -> B
     covers = [
         draft
         for draft in drafts
-        if not draft.has_diff
-        and not draft.label.reply
-        and (draft.label.number, draft.label.version, draft.label.total) == (0, version, total)
+        if not draft.label.reply and (draft.label.number, draft.label.version, draft.label.total) == (0, version, total)
     ]
     bases = [draft.base_commit for draft in (*covers, *ordered) if draft.base_commit]
     title = covers[0].label.title if covers else ordered[0].label.title
-    return Batch(title, tuple(ordered), bases[0] if bases else "")
+    needs = max(draft.prerequisites for draft in (*covers, *ordered))
+    return Batch(title, tuple(ordered), bases[0] if bases else "", needs)
 
 
 def _numbered(patches: Sequence[Draft], what: str, say: Callable[[str], None]) -> list[Draft]:

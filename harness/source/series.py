@@ -35,11 +35,10 @@ def load_series(specs: Sequence[str], tree: Tree, cache: Cache, door: Door, ui: 
     for spec in specs:
         batch = _find_kind(spec).read(spec, context)
         batches.append(batch)
+        if batch.prerequisites:
+            ui.say(f"{spec} says that it stands on {batch.prerequisites} other patches (prerequisite-patch-id)")
         for place, draft in enumerate(batch.drafts, 1):
             patches.append(_patch(draft, len(patches) + 1, f"{place}/{len(batch.drafts)}", guard))
-    needed = sum(draft.prerequisites for draft in batches[0].drafts)
-    if needed:
-        ui.say(f"{specs[0]} says that it stands on {needed} other patches (prerequisite-patch-id)")
     bases = [batch.base_commit for batch in batches if batch.base_commit]
     return Series(tuple(specs), batches[0].title, tuple(patches), bases[0] if bases else "")
 
