@@ -17,7 +17,7 @@ def _scenario_seconds(ran: Ran) -> float:
     return sum(
         float(each["seconds"])
         for each in ran.report["timings"]
-        if (each["phase"], each["side"]) == ("scenarios", "patched")
+        if (each["name"], each["side"]) == ("scenarios", "patched")
     )
 
 
