@@ -134,7 +134,7 @@ class PrivateApt:
         chosen = next((offer for offer in offers if version in ("", offer.version, upstream(offer.version))), None)
         if chosen is None:
             raise self._unknown(f"the source package {package}", version, suites, offers)
-        entry = self.cache.room("apt", "sources") / f"{package}_{chosen.version}"
+        entry = self.cache.room("apt", "sources") / f"{package}_{chosen.version}".replace(":", "%3a")
         if not entry.is_dir():
             state = self._state(suites, None, source=True)
             self.say(f"fetching the source package {package} {chosen.version}")
@@ -274,12 +274,9 @@ def _config(folder: Path, arch: str) -> str:
         "Acquire::Retries": "3",
     }
     hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success", "Post-Invoke-Stats")
-    clears = [
-        "APT::Architectures",
-        *(f"APT::Update::{hook}" for hook in hooks),
-        "DPkg::Pre-Invoke",
-        "DPkg::Post-Invoke",
-    ]
+    clears = [f"APT::Update::{hook}" for hook in hooks]
+    # The machine's default release is none of ours: apt would refuse it.
+    clears += ["APT::Default-Release", "APT::Architectures", "DPkg::Pre-Invoke", "DPkg::Post-Invoke"]
     lines = [f"#clear {name};" for name in clears]
     lines += [f'{name} "{value}";' for name, value in values.items()]
     lines.append(f'APT::Architectures {{ "{arch}"; }};')

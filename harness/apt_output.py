@@ -74,7 +74,7 @@ def no_network(output: str) -> bool:
 
 def why(output: str) -> tuple[str, str]:
     """The cause of a failed apt run, and what to do about it."""
-    key = re.search(r"NO_PUBKEY ([0-9A-F]+)", output)
+    key = re.search(r"(?:NO_PUBKEY|Missing key) ([0-9A-F]+)", output)  # as gpgv and as sqv say it
     if key:
         return (
             f"this machine lacks the archive's key {key[1]}",

@@ -189,6 +189,7 @@ def test_offers_are_sorted_whatever_apt_prints() -> None:
             "6ED0E7B82643E131",
             "debian-archive-keyring",
         ),
+        ("W: OpenPGP signature verification failed: Missing key B8B80B5B623E, which is", "B8B80B5B623E", "keyring"),
         ("E: Failed to fetch http://a  Temporary failure resolving 'a'", "no network", "proxy"),
         ("E: Failed to fetch x  Could not connect to a:80", "no network", "proxy"),
         ("E: Release file for x is not valid yet (invalid for another 3h)", "not valid yet", "clock"),
@@ -309,4 +310,5 @@ def test_the_machines_own_state_is_left_alone(archive: FakeApt, apt: PrivateApt)
     for name in ("Dir::State", "Dir::State::Lists", "Dir::State::status", "Dir::Cache", "Dir::Cache::archives"):
         assert f'{name} "{apt.cache.root}' in config
     assert "#clear APT::Update::Post-Invoke;" in config
+    assert "#clear APT::Default-Release;" in config
     assert 'APT::Sandbox::User "root";' in config
