@@ -49,12 +49,12 @@ class Mark:
 class BootFailed(Exception):
     """The guest never became ready; a result of the kernel under test, told to the caller at once."""
 
-    def __init__(self, status: Status, reason: str, splats: tuple[Splat, ...], host_fault: bool = False) -> None:
+    def __init__(self, status: Status, reason: str, splats: tuple[Splat, ...], host_fault: str = "") -> None:
         super().__init__(reason)
         self.status = status  # crash or hang
         self.reason = reason
         self.splats = splats
-        self.host_fault = host_fault  # a known fault of the host: boot again
+        self.host_fault = host_fault  # why the host is to blame: boot again; empty when it is not
 
 
 class Session:
@@ -128,12 +128,26 @@ class Session:
         """Title of the panic, if there was one."""
         return self._vm.console.panic()
 
-    def last_words(self) -> str:
-        """How the guest ended, after its console has had time to say so; empty while it runs."""
-        if self.panic() or self._vm.ended():
+    def last_words(self, lost: bool = False) -> str:
+        """How the guest ended, after its console has had time to say so; empty while it runs.
+
+        ``lost``: its channel is broken, so its end may be near.
+        """
+        if lost or self.panic() or self._vm.ended():
             self._vm.wait_end(_LAST_WORDS)
         panic = self.panic()
         return f"kernel panic: {panic}" if panic else (self._vm.ended() or "")
+
+    def host_fault(self) -> str:
+        """Why the host, and not the kernel, is to blame for the guest's end; empty when it is not.
+
+        A QEMU that was ended by a signal (an assertion, the kernel's OOM killer) says nothing of the guest.
+        """
+        signal = self._vm.ended_by_signal()
+        if signal:
+            return f"QEMU was ended by {signal}: {self._vm.said()}"
+        lines = self._vm.console.since(0).splitlines() if self.panic() else ()
+        return next((line for line in lines for sign in self._plan.target.host_faults if sign in line), "")
 
     def blocked_tasks(self) -> None:
         """Ask the kernel to print its blocked tasks; evidence for a hang, best effort."""
@@ -207,14 +221,13 @@ class Session:
         self.facts = self.call("facts")
 
     def _boot_failure(self, status: Status | None, reason: str) -> BootFailed:
-        words = self.last_words()
+        words = self.last_words(lost=status is None)
         lines = self._vm.console.since(0).strip().splitlines()
-        host = any(sign in line for sign in self._plan.target.host_faults for line in lines)
         tail = f"; last line: {lines[-1].strip()}" if lines and not words else ""
         verb = {None: "dies", Status.HANG: "hangs"}[status if not words else None]
         return BootFailed(
             Status.CRASH if words else (status or Status.CRASH),
             f"the kernel {verb} in boot: {words or reason}{tail}",
             self.splats(),
-            host,
+            self.host_fault(),
         )

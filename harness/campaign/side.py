@@ -20,6 +20,8 @@ from harness.ui import Ui
 _USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
 _SLOWEST = 5.0  # the most by which deadlines grow
 _BOOTS = 3  # tries when a boot fails by a fault of the host
+_TRIES = 3  # of a scenario whose machine ends by a fault of the host
+_LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
 _BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
 
 
@@ -57,17 +59,26 @@ class SideRunner:
             for number, scenario in enumerate(scenarios, 1):
                 self._ui.live(f"{self._side}: {number}/{len(scenarios)} {scenario.id}")
                 try:
-                    guest = self._guest or self._boot(guests)
+                    outcomes.append(self._outcome(guests, scenario))
                 except BootFailed as failed:
                     failure = failed.reason
                     outcomes += [self._not_booted(each, failed) for each in scenarios[number - 1 :]]
                     break
-                outcome = self._one(guest, scenario)
-                if outcome.status in (Status.CRASH, Status.HANG) or not self._healthy(outcome):
-                    guests.close()
-                    self._guest = None
-                outcomes.append(outcome)
         return SideResult(tuple(outcomes), self._boot_splats, self._boots, self._boot_seconds, failure)
+
+    def _outcome(self, guests: ExitStack, scenario: Scenario) -> Outcome:
+        """The scenario on the present guest or a new one; once more when the host was at fault."""
+        for left in reversed(range(_TRIES)):
+            guest = self._guest or self._boot(guests)
+            outcome = self._one(guest, scenario)
+            fault = guest.host_fault() if outcome.status is Status.ERROR else ""
+            if outcome.status in _LOST or any(splat.kind in _BROKEN for splat in outcome.splats):
+                guests.close()
+                self._guest = None
+            if not fault or not left:
+                break
+            self._ui.say(f"{self._side}: {scenario.id}: {fault}; once more")
+        return outcome
 
     def _boot(self, guests: ExitStack) -> Session:
         for left in reversed(range(_BOOTS)):
@@ -78,26 +89,41 @@ class SideRunner:
                     self._guest = guests.enter_context(session)
             except BootFailed as failed:
                 if failed.host_fault and left:
-                    self._ui.say(f"{self._side}: a fault of the host, not of the kernel, in boot; once more")
+                    self._ui.say(f"{self._side}: the host's fault, not the kernel's: {failed.host_fault}; once more")
                     continue
+                if failed.host_fault:
+                    raise InfraError(
+                        f"the host keeps the guest from booting: {failed.host_fault}",
+                        "run again when the machine is less busy",
+                    ) from failed
                 raise
             self._seen = len(session.splats())
             self._measured = {}
             if not self._boot_seconds:
                 self._boot_seconds, self._boot_splats = session.boot_seconds, session.splats()
             return session
-        raise InfraError("the host's own faults keep the guest from booting", "run again when the machine is less busy")
+        raise AssertionError("the last try returns or raises")
 
     def _one(self, guest: Session, scenario: Scenario) -> Outcome:
         started = time.monotonic()
-        outcome = run_scenario(scenario, self._suite, guest, behaviours=self._behaviours, measured=self._measured)
+        outcome = run_scenario(
+            scenario,
+            self._suite,
+            guest,
+            scale=min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST),
+            behaviours=self._behaviours,
+            measured=self._measured,
+        )
         if outcome.status is Status.HANG:
             guest.blocked_tasks()
-        words = guest.last_words()
+        words = guest.last_words(lost=outcome.status is Status.CRASH)
+        host_fault = guest.host_fault()
         splats = guest.splats()[self._seen :]
         self._seen += len(splats)
         status, reason = outcome.status, outcome.reason
-        if words and status is not Status.CRASH:
+        if host_fault:
+            status, reason = Status.ERROR, host_fault
+        elif words and status is not Status.CRASH:
             status, reason = Status.CRASH, words
         elif words:
             reason = words if words in reason else f"{words} ({reason})" if reason else words
@@ -111,10 +137,6 @@ class SideRunner:
             seconds=time.monotonic() - started,
             evidence=guest.evidence,
         )
-
-    @staticmethod
-    def _healthy(outcome: Outcome) -> bool:
-        return not any(splat.kind in _BROKEN for splat in outcome.splats)
 
     def _not_booted(self, scenario: Scenario, failed: BootFailed) -> Outcome:
         return Outcome(

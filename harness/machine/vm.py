@@ -136,8 +136,18 @@ class Vm:
         if status is None:
             return None
         if status < 0:
-            return f"QEMU was ended by {signal.Signals(-status).name}"
+            return f"QEMU was ended by {self.ended_by_signal()}"
         return "the guest powered off or rebooted" if status == 0 else f"QEMU ended with status {status}"
+
+    def ended_by_signal(self) -> str:
+        """Name of the signal that ended QEMU; empty while it runs, and when it ended by itself."""
+        status = self._process.poll() if self._process else None
+        return signal.Signals(-status).name if status is not None and status < 0 else ""
+
+    def said(self) -> str:
+        """The last line that QEMU itself printed."""
+        log = self.evidence / "qemu.log"
+        return (log.read_text(errors="replace").strip().splitlines() or [""])[-1] if log.exists() else ""
 
     def wait_end(self, seconds: float) -> bool:
         """Whether QEMU ends within ``seconds``."""
