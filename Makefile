@@ -3,10 +3,11 @@
 #   make run     test the reference series on Linux 7.3; ARGS="..." adds options of `kph run`
 #   make test    linters, types, unit tests, and tests with real kernels
 #   make setup   only set up      make lint | unit | vm   parts of make test
+#   make mutations   every mutation of the reference series (make test runs some of them)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint unit vm clean distclean
+.PHONY: help run test setup lint unit vm mutations clean distclean
 
 BIN := .venv/bin
 SERIES := examples/driver-owned-pasid/v2.mbox
@@ -30,6 +31,9 @@ unit: setup
 
 vm: setup
 	@$(BIN)/pytest tests/vm $(ARGS)
+
+mutations: setup
+	@KPH_ALL_MUTATIONS=1 $(BIN)/pytest tests/vm/test_mutations.py $(ARGS)
 
 setup:
 	@.ci/setup.sh

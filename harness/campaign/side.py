@@ -30,7 +30,7 @@ class SideResult:
     """What one kernel did."""
 
     outcomes: tuple[Outcome, ...]  # in the order of the scenarios asked for
-    boot_splats: tuple[Splat, ...]  # before the first scenario
+    boot_splats: tuple[Splat, ...]  # outside of any scenario: in boot, and after the last one
     boots: int  # VMs started
     boot_seconds: float  # of the first boot that worked; 0 when none did
     failure: str  # why there is no booted kernel at the end: not built, not booted; empty otherwise
@@ -64,7 +64,8 @@ class SideRunner:
                     failure = failed.reason
                     outcomes += [self._not_booted(each, failed) for each in scenarios[number - 1 :]]
                     break
-        return SideResult(tuple(outcomes), self._boot_splats, self._boots, self._boot_seconds, failure)
+            late = self._guest.splats()[self._seen :] if self._guest else ()
+        return SideResult(tuple(outcomes), (*self._boot_splats, *late), self._boots, self._boot_seconds, failure)
 
     def _outcome(self, guests: ExitStack, scenario: Scenario) -> Outcome:
         """The scenario on the present guest or a new one; once more when the host was at fault."""
