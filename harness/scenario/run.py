@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.model import IommuFault, Outcome, Status, StepResult
 from harness.scenario import match, refs
-from harness.scenario.language import Plain
+from harness.scenario.language import Plain, Step
 from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
 from harness.scenario.observe import iommu_faults
 from harness.scenario.schema import Capability, Oracle, Scenario, Suite
@@ -169,28 +169,42 @@ class _Run:
 
     def _compare(self, before: Mapping[str, Any], steps: StepRunner) -> str:
         """The first thing that did not come back, or empty; every one is a step result."""
-        first = ""
         for name in self.scenario.spec.without:
             self.measured.pop(name, None)  # it may have changed, and that is nobody's fault
-        for name, oracle in self._oracles().items():
-            started = self.clock.now()
-            must = refs.resolve(oracle.must, {"before": before[name], "facts": self.guest.facts})
-            after = self._measure(oracle)
-            pause = 0.05
-            while not match.holds(must, after) and self.clock.now() - started < oracle.poll * self.scale:
-                self.clock.sleep(pause)
-                pause = min(2 * pause, 1.0)
+        started, pause = self.clock.now(), 0.05
+        waiting = self._oracles()
+        leaks: list[str] = []
+        while True:
+            waiting = {name: oracle for name, oracle in waiting.items() if not self._came_back(name, oracle, before)}
+            spent = self.clock.now() - started
+            late = [name for name, oracle in waiting.items() if spent >= oracle.poll * self.scale]
+            leaks += [self._leak(name, waiting.pop(name), before[name], steps, spent) for name in late]
+            if not waiting:
+                return leaks[0] if leaks else ""
+            self.clock.sleep(pause)
+            pause = min(2 * pause, 1.0)
+            self._again(waiting.values())
+
+    def _came_back(self, name: str, oracle: Oracle, before: Mapping[str, Any]) -> bool:
+        self.measured[name] = self._measure(oracle)
+        return match.holds(self._must(oracle, before[name]), self.measured[name])
+
+    def _must(self, oracle: Oracle, before: Any) -> Any:
+        return refs.resolve(oracle.must, {"before": before, "facts": self.guest.facts})
+
+    def _again(self, oracles: Iterable[Oracle]) -> None:
+        """What the oracles want done before they look again, each thing once."""
+        done: list[tuple[Step, ...]] = []
+        for oracle in oracles:
+            if oracle.retry not in done:
+                done.append(oracle.retry)
                 self._steps().run(oracle.retry)
-                after = self._measure(oracle)
-            self.measured[name] = after
-            if match.holds(must, after):
-                continue
-            expected, got = f"{match.describe(must)} (before: {match.show(before[name])})", match.show(after)
-            steps.results.append(
-                StepResult(f"oracle {name}", oracle.about, False, expected, got, self.clock.now() - started)
-            )
-            first = first or f"{oracle.leak}: {oracle.about}: expected {expected}, got {got}"
-        return first
+
+    def _leak(self, name: str, oracle: Oracle, before: Any, steps: StepRunner, spent: float) -> str:
+        expected = f"{match.describe(self._must(oracle, before))} (before: {match.show(before)})"
+        got = match.show(self.measured[name])
+        steps.results.append(StepResult(f"oracle {name}", oracle.about, False, expected, got, spent))
+        return f"{oracle.leak}: {oracle.about}: expected {expected}, got {got}"
 
 
 def _unexpected(faults: tuple[IommuFault, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,6 +269,17 @@ def test_a_leak_is_found_when_it_does_not_come_back_in_time(guest: FakeGuest) ->
     assert outcome.steps[-1].index == "oracle tickets" and not outcome.steps[-1].ok
     assert 2.0 <= guest.clock.time < 4.0
     assert "sleep_ms ms=1" in guest.log
+
+
+def test_two_leaks_share_the_wait(guest: FakeGuest) -> None:
+    oracle = SUITE.spec.oracles["tickets"]
+    spec = SUITE.spec.model_copy(update={"oracles": {"one": oracle, "two": oracle}})
+    suite = dataclasses.replace(SUITE, spec=spec)
+    guest.script["count"] = lambda args, actor: {"ret": 0, "free": 4 if guest.log == ["count"] * len(guest.log) else 3}
+    outcome = run_scenario(scenario(f"- {TAKE}}}"), suite, guest, clock=guest.clock)
+    assert [step.index for step in outcome.steps if not step.ok] == ["oracle one", "oracle two"]
+    assert 2.0 <= guest.clock.time < 4.0
+    assert guest.log.count("sleep_ms ms=1") == guest.log.count("count") // 2 - 2
 
 
 def test_what_comes_back_late_is_no_leak(guest: FakeGuest) -> None:
