@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from harness.campaign.session import BootFailed, Plan, Session
 from harness.errors import InfraError
+from harness.machine.argv import replay_script
 from harness.model import Outcome, Splat, SplatKind, Status
 from harness.proc import Door
+from harness.scenario.replay import Exchange, Recorder, script
 from harness.scenario.run import run_scenario
 from harness.scenario.schema import Plain, Scenario, Suite
 from harness.ui import Ui
@@ -107,10 +110,11 @@ class SideRunner:
 
     def _one(self, guest: Session, scenario: Scenario) -> Outcome:
         started = time.monotonic()
+        recorder = Recorder(guest)
         outcome = run_scenario(
             scenario,
             self._suite,
-            guest,
+            recorder,
             scale=min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST),
             behaviours=self._behaviours,
             measured=self._measured,
@@ -130,7 +134,7 @@ class SideRunner:
             reason = words if words in reason else f"{words} ({reason})" if reason else words
         elif status is Status.PASS and any(splat.kind in _BROKEN for splat in splats):
             status, reason = Status.CRASH, splats[0].title
-        return dataclasses.replace(
+        outcome = dataclasses.replace(
             outcome,
             status=status,
             reason=reason,
@@ -138,6 +142,26 @@ class SideRunner:
             seconds=time.monotonic() - started,
             evidence=guest.evidence,
         )
+        if status in (Status.FAIL, Status.CRASH, Status.HANG) or splats:
+            outcome = dataclasses.replace(outcome, evidence=self._keep(guest, outcome, recorder))
+        return outcome
+
+    def _keep(self, guest: Session, outcome: Outcome, recorder: Recorder) -> Path:
+        """A folder with what replays the scenario without the harness, and links to the logs of its machine."""
+        folder = self._evidence / outcome.scenario
+        folder.mkdir(exist_ok=True)
+        for log in ("console.log", "trace.log", "protocol.log", "qemu.log"):
+            with contextlib.suppress(FileExistsError):
+                (folder / log).symlink_to(guest.evidence / log)
+        plan, title = self._plan, f"{outcome.scenario} on the {self._side} kernel: {outcome.status}"
+        roles = {name: role.device for name, role in plan.target.roles.items()}
+        named = (Exchange(0, {"op": "roles", **roles}), Exchange(0, None, {"ret": 0, "count": len(roles)}))
+        (folder / "replay.py").write_text(script(title, (*named, *recorder.exchanges)))
+        events = guest.evidence / "events"
+        (folder / "replay.sh").write_text(
+            replay_script(plan.qemu, plan.target, plan.choice.accelerator, plan.guest, events, title)
+        )
+        return folder
 
     def _not_booted(self, scenario: Scenario, failed: BootFailed) -> Outcome:
         return Outcome(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,48 @@ def qemu_argv(
     qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest, channel: str, sockets: Sockets
 ) -> tuple[str, ...]:
     """Arguments that boot ``guest`` on ``target``; QEMU connects to sockets on which we already listen."""
+    return (
+        *_machine(qemu, target, accelerator, guest, channel),
+        *("-chardev", f"socket,id=console,path={sockets.console}", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=port,path={sockets.port}", "-serial", "chardev:port"),
+        *("-chardev", f"socket,id=qmp,path={sockets.qmp}", "-mon", "chardev=qmp,mode=control"),
+        *("-trace", f"events={sockets.events}", "-D", str(sockets.trace)),
+    )
+
+
+def replay_script(qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest, events: Path, title: str) -> str:
+    """A shell script that boots ``guest`` without the harness and runs the ``replay.py`` beside it.
+
+    Files of the machine go to a scratch folder: ``console``, ``trace``, and ``port``, the agent's serial port.
+    """
+    argv = (
+        *_machine(qemu, target, accelerator, guest, "serial"),
+        *("-serial", "file:console"),
+        *("-chardev", "socket,id=port,path=port,server=on,wait=off", "-serial", "chardev:port"),
+        *("-trace", f"events={events}", "-D", "trace"),
+    )
+    return _REPLAY.format(title=" ".join(title.split()), argv=shlex.join(argv))
+
+
+_REPLAY = """#!/bin/sh
+# Repeats, without the harness: {title}
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$(mktemp -d)"
+echo "console, trace: $PWD"
+{argv} &
+qemu=$!
+trap 'kill $qemu 2>/dev/null || :' EXIT
+until grep -q kph-agent: console 2>/dev/null; do
+    kill -0 $qemu || {{ echo "the guest did not boot"; exit 3; }}
+    sleep 0.2
+done
+sleep 1
+python3 "$here/replay.py" "$PWD/port"
+"""
+
+
+def _machine(qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest, channel: str) -> tuple[str, ...]:
     recipe = target.channels[channel]
     return (
         str(qemu.folder / "bin" / target.binary),
@@ -35,10 +78,6 @@ def qemu_argv(
         *target.argv,
         *(word for role in target.roles.values() for word in role.argv),
         *recipe.argv,
-        *("-chardev", f"socket,id=console,path={sockets.console}", "-serial", "chardev:console"),
-        *("-chardev", f"socket,id=port,path={sockets.port}", "-serial", "chardev:port"),
-        *("-chardev", f"socket,id=qmp,path={sockets.qmp}", "-mon", "chardev=qmp,mode=control"),
-        *("-trace", f"events={sockets.events}", "-D", str(sockets.trace)),
         *("-kernel", str(guest.kernel.image), "-initrd", str(guest.initrd)),
         *("-append", " ".join(kernel_cmdline(target, accelerator, channel))),
     )
