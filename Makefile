@@ -4,10 +4,11 @@
 #   make test    linters, types, unit tests, and tests with real kernels
 #   make setup   only set up      make lint | unit | vm   parts of make test
 #   make mutations   every mutation of the reference series (make test runs some of them)
+#   make qemu-patches   leave out each patch to QEMU in turn (builds QEMU ten times)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint unit vm mutations clean distclean
+.PHONY: help run test setup lint unit vm mutations qemu-patches clean distclean
 
 BIN := .venv/bin
 SERIES := examples/driver-owned-pasid/v2.mbox
@@ -34,6 +35,9 @@ vm: setup
 
 mutations: setup
 	@KPH_ALL_MUTATIONS=1 $(BIN)/pytest tests/vm/test_mutations.py $(ARGS)
+
+qemu-patches: setup
+	@KPH_ALL_PATCHES=1 $(BIN)/pytest tests/vm/test_qemu_patches.py $(ARGS)
 
 setup:
 	@.ci/setup.sh
