@@ -77,8 +77,16 @@ def _mutated(folder: Path) -> Path:
     return patch
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
-@pytest.mark.parametrize("phase", ["kernel", "boot", "scenarios"])
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        ("kernel", signal.SIGINT),
+        ("kernel", signal.SIGKILL),
+        ("boot", signal.SIGINT),
+        ("scenarios", signal.SIGTERM),
+        ("scenarios", signal.SIGKILL),
+    ],
+)
 def test_a_signal_ends_everything_and_the_next_run_works(
     kph: Kph, tmp_path: Path, phase: str, number: signal.Signals
 ) -> None:
