@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness.errors import UserError
 from harness.model import Patch, Series
 from harness.source.apply import apply_series
 from harness.source.diff import Damaged, FileDiff, find_strip, parse, split_names, unquote
+from harness.source.guard import path_fault
 from harness.source.misfit import explain
 from harness.source.series import load_series
 from tests.unit.source_tree import BASE, DATA, PATCHES, Desk, git, user_repo, write_tree
@@ -301,3 +303,23 @@ def test_reading_mails_starts_no_process(desk: Desk, tmp_path: Path, monkeypatch
     series = load_series([str(MAILS / "series.mbox")], tree, desk.cache, desk.door, desk.ui)
     assert series is not None
     assert len(series.patches) == 3
+
+
+# --- paths ------------------------------------------------------------------------
+@given(st.text(alphabet="ab./\\~-_ \x00\x1bGIT:git1é", max_size=14))
+def test_no_accepted_path_leaves_the_tree(path: str) -> None:
+    if path_fault(path):
+        return
+    parts = path.split("/")
+    assert not {"..", ".", ""} & set(parts)
+    assert not any(part.lower().startswith(".git") and part.lower().rstrip(". ") == ".git" for part in parts)
+    assert not any(part.lower() == "git~1" for part in parts)
+    assert posixpath.normpath(posixpath.join("/tree", path)) == f"/tree/{path}"
+    assert path.isprintable()
+
+
+@pytest.mark.parametrize(
+    "path", ["Makefile", "a/b.c", "tools/perf/.gitignore", "a/x y.c", "a/b.git/c", "git~10/x", "a..b"]
+)
+def test_honest_paths(path: str) -> None:
+    assert path_fault(path) == ""
