@@ -66,6 +66,8 @@ struct kph_transfer {
 	u64 start_ns;
 };
 
+#define KPH_UNATTENDED	0
+
 struct kph_file {
 	struct kph_engine *engine;
 	struct list_head entry;		/* in engine->files */
@@ -73,7 +75,7 @@ struct kph_file {
 	struct mutex bond_lock;		/* a bond cannot be ended while it is looked at */
 	struct xarray globals;		/* PASID -> value, taken by this file */
 	struct kph_transfer transfer;
-	unsigned long collecting;	/* bit 0: somebody waits for the transfer */
+	unsigned long flags;		/* bit KPH_UNATTENDED: a transfer started, and nobody waits for it */
 	struct mutex hold_lock;
 	struct kph_hold *hold;		/* under hold_lock */
 };

@@ -81,7 +81,7 @@ static void kph_give_back(struct kph_file *file)
 	wake_up_all(&file->engine->idle);
 }
 
-/* Become the owner, collecting. Return: 0, -EBUSY if that takes too long, -EINTR. */
+/* Become the owner. Return: 0, -EBUSY if that takes too long, -EINTR, -ENODEV. */
 static long kph_own(struct kph_file *file, unsigned long timeout)
 {
 	struct kph_engine *engine = file->engine;
@@ -89,15 +89,13 @@ static long kph_own(struct kph_file *file, unsigned long timeout)
 	long left;
 
 	/* Waiting for a transfer that only we could collect would never end. */
-	if (READ_ONCE(engine->owner) == file && !test_bit(0, &file->collecting))
+	if (test_bit(KPH_UNATTENDED, &file->flags))
 		return -EBUSY;
 	left = wait_event_killable_timeout(engine->idle,
 					   (mine = kph_take(file)) || READ_ONCE(engine->gone),
 					   timeout);
-	if (mine) {
-		set_bit(0, &file->collecting);
+	if (mine)
 		return 0;
-	}
 	if (left < 0)
 		return -EINTR;
 	return READ_ONCE(engine->gone) ? -ENODEV : -EBUSY;
@@ -202,7 +200,7 @@ static long kph_await(struct kph_file *file, struct kph_sva_dma *dma, bool look)
 	return left < 0 ? -EINTR : 0;
 }
 
-/* The caller owns the engine and collects. */
+/* The caller owns the engine and attends to the transfer. */
 static long kph_collect(struct kph_file *file, struct kph_sva_dma *dma, void *data, bool look)
 {
 	long ret = kph_await(file, dma, look);
@@ -210,9 +208,9 @@ static long kph_collect(struct kph_file *file, struct kph_sva_dma *dma, void *da
 	if (!ret)
 		kph_read_result(file, dma, data);
 	up_read(&file->engine->live);
-	clear_bit_unlock(0, &file->collecting);
 	if (ret == -EAGAIN) {
 		dma->status = KPH_DMA_STATUS_BUSY;
+		set_bit(KPH_UNATTENDED, &file->flags);
 		return 0;
 	}
 	kph_give_back(file);
@@ -226,12 +224,14 @@ static long kph_start_and_collect(struct kph_file *file, struct kph_sva_dma *dma
 	if (ret)
 		return ret;
 	ret = kph_start(file, dma, dma->cmd == KPH_DMA_CMD_WRITE ? data : NULL);
-	if (ret || (dma->flags & KPH_SVA_DMA_NO_WAIT)) {
-		clear_bit_unlock(0, &file->collecting);
-		if (ret)
-			kph_give_back(file);
-		dma->status = KPH_DMA_STATUS_BUSY;
+	if (ret) {
+		kph_give_back(file);
 		return ret;
+	}
+	if (dma->flags & KPH_SVA_DMA_NO_WAIT) {
+		dma->status = KPH_DMA_STATUS_BUSY;
+		set_bit(KPH_UNATTENDED, &file->flags);
+		return 0;
 	}
 	return kph_collect(file, dma, data, false);
 }
@@ -299,12 +299,9 @@ long kph_dma_wait(struct kph_file *file, struct kph_sva_dma *dma)
 	if (!data)
 		return -ENOMEM;
 	dma->flags = 0;
-	if (test_and_set_bit_lock(0, &file->collecting)) {
-		ret = -EBUSY;
-	} else if (READ_ONCE(file->engine->owner) != file) {
-		clear_bit_unlock(0, &file->collecting);
+	if (!test_and_clear_bit(KPH_UNATTENDED, &file->flags)) {
 		dma->flags = KPH_SVA_DMA_IDLE;
-		ret = 0;
+		ret = READ_ONCE(file->engine->owner) == file ? -EBUSY : 0;
 	} else {
 		ret = kph_collect(file, dma, data, !dma->timeout_ms);
 		if (!ret)
