@@ -103,8 +103,12 @@ class Door:
         output: Path | None = None,
         pipe_in: bool = False,
         pass_fds: Sequence[int] = (),
+        tree: bool = False,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A running process; its whole group is gone when the block is left. Raises InfraError if it is missing."""
+        """A running process; its whole group is gone when the block is left. Raises InfraError if it is missing.
+
+        ``tree``: it starts processes of its own (make, ninja), which must not outlive a harness that is killed.
+        """
         self._write(argv, cwd, env)
         if shutil.which(str(argv[0])) is None:
             raise InfraError(f"the program {argv[0]} is not installed", "kph doctor names the package")
@@ -116,7 +120,7 @@ class Door:
                 if self._closed:
                     raise InfraError(f"{argv[0]} is not started: the run is being ended")
                 child = subprocess.Popen(
-                    [*_tied_to_us(), *map(str, argv)],
+                    [*_tied_to_us(tree), *map(str, argv)],
                     cwd=cwd,
                     env={**os.environ, **(env or {})},
                     stdin=subprocess.PIPE if pipe_in else subprocess.DEVNULL,
@@ -161,8 +165,29 @@ def paste(argv: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str,
     return f"cd {shlex.quote(str(cwd))} && {line}" if cwd else line
 
 
-def _tied_to_us() -> tuple[str, ...]:
-    return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+# The kernel's signal reaches one process, not those that it started: a shell stands before them and passes it on to
+# its whole group. SIGTERM, with which stop() begins, goes to the group as well; the shell then waits, so that make can
+# remove what it was writing.
+_GUARD = """
+trap 'kill -KILL 0' USR1
+trap : TERM
+"$@" &
+child=$!
+while :; do
+    wait "$child"
+    status=$?
+    kill -0 "$child" 2>/dev/null || break
+done
+exit "$status"
+"""
+
+
+def _tied_to_us(tree: bool) -> tuple[str, ...]:
+    if not shutil.which("setpriv"):
+        return ()
+    if tree:
+        return ("setpriv", "--pdeathsig", "USR1", "--", "sh", "-c", _GUARD, "kph-guard")
+    return ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 def _tail(text: str, file: Path | None, lines: int = 20) -> str:

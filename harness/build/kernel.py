@@ -7,9 +7,11 @@ artifact store under a content key and is found again without asking make.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from harness.source.checkout import checkout
 from harness.ui import Ui
 
 _RECIPE = "1"  # raise when the way of building changes, so that old artifacts are not found
+_PRODUCTS = frozenset({".o", ".a", ".s", ".S", ".ko", ".elf", ".bin", ".gz", ".so", ".dbg", ".lds", ""})
 _SHORT = 180.0  # seconds for configuration targets
 _SPACE = 4.0  # GiB for a work tree, an output directory and the compiler cache
 
@@ -92,7 +95,7 @@ class Workshop:
         kernel = load(self._cache.room("kernels") / key)
         if kernel is None or not built.exists() or built.read_text() != key:
             built.unlink(missing_ok=True)
-            with self._ui.phase("kernel", side):
+            with self._ui.phase("kernel", side), _unfinished(out):
                 made = self._make_kernel(tree, work, out, side)
             if isinstance(made, BuildFailure):
                 return made
@@ -208,6 +211,27 @@ class Workshop:
                 shutil.copy2(source / name, scratch / name)
             shutil.rmtree(source)
         return kernel, Module(folder.name, tuple(folder / name for name in suite.modules))
+
+
+@contextlib.contextmanager
+def _unfinished(out: Path) -> Iterator[None]:
+    """Mark ``out`` while make runs there, and first undo what a make that was killed left.
+
+    make removes a file that it was writing when it is asked to end, not when it is killed; the half of an object
+    file, newer than its sources, would then be taken for the whole.
+    """
+    mark = out / ".kph-unfinished"
+    if mark.exists():
+        since = mark.stat().st_mtime
+        for folder, folders, names in os.walk(out):
+            if Path(folder) == out:
+                folders[:] = [name for name in folders if name != "include"]  # written whole, by conf and filechk
+            for file in (Path(folder, name) for name in names if not name.startswith(".")):
+                if file.suffix in _PRODUCTS and file.lstat().st_mtime >= since:
+                    file.unlink()
+    mark.touch()
+    yield
+    mark.unlink()
 
 
 def local_version(tree: Tree) -> str:

@@ -61,7 +61,7 @@ def make(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     started = time.monotonic()
-    with door.spawn(argv, cwd=cwd, env=env, output=log) as child, log.open("rb") as written:
+    with door.spawn(argv, cwd=cwd, env=env, output=log, tree=True) as child, log.open("rb") as written:
         steps = 0
         while True:
             ended = _wait(child, 0.3)

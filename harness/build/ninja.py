@@ -41,7 +41,7 @@ def logged(
     log.touch()
     before = log.stat().st_size
     started = time.monotonic()
-    with door.spawn(argv, cwd=cwd, env=env, output=log) as child, log.open("rb") as written:
+    with door.spawn(argv, cwd=cwd, env=env, output=log, tree=True) as child, log.open("rb") as written:
         written.seek(before)
         step: tuple[int, int] | None = None
         while True:

@@ -67,6 +67,35 @@ def test_a_child_dies_with_a_killed_harness(tmp_path: Path) -> None:
     assert _gone(int(pid.read_text()))
 
 
+def test_what_a_child_started_dies_with_a_killed_harness(tmp_path: Path) -> None:
+    """A make that is killed leaves its children to go on, in a directory that the next run believes to be its own."""
+    pid = tmp_path / "pid"
+    program = textwrap.dedent(f"""
+        from harness.proc import Door
+        with Door().spawn(["sh", "-c", "sleep 60 & echo $! > {pid}; wait"], tree=True) as child:
+            child.wait()
+    """)
+    harness = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 20
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _gone(int(pid.read_text()), 0.2)
+    harness.kill()
+    harness.wait()
+    assert _gone(int(pid.read_text()))
+
+
+def test_a_child_with_children_can_clean_up_and_tells_its_status(tmp_path: Path) -> None:
+    with Door().spawn(
+        ["sh", "-c", f"trap 'touch {tmp_path}/cleaned; exit 7' TERM; sleep 60 & wait"], tree=True
+    ) as child:
+        time.sleep(0.3)
+        stop(child)
+        assert child.returncode == 7 and (tmp_path / "cleaned").exists()
+    with Door().spawn(["sh", "-c", "exit 5"], tree=True) as child:
+        assert child.wait(10) == 5
+
+
 def test_every_command_is_logged_ready_to_paste(tmp_path: Path) -> None:
     log = tmp_path / "commands.log"
     Door(log).run(["sh", "-c", 'test "$A" = "x y"'], timeout=10, cwd=tmp_path, env={"A": "x y"})
