@@ -19,6 +19,8 @@ def test_actors_are_processes_of_their_own(agent: Agent) -> None:
     listed = agent.ok("actors")
     assert listed["count"] == 2
     assert f"alice={pid}" in listed["actors"].split(",")
+    # spawn answers before the new program runs; an answer from the actor says that it does.
+    agent.ok("sleep_ms", actor="alice", ms=0)
     assert Path(f"/proc/{pid}/comm").read_text().strip() == "alice"
 
 
