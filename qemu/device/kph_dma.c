@@ -533,7 +533,10 @@ bool kph_dma_init(KphDma *s, DeviceState *dev, const KphDmaOps *ops,
     memory_region_add_subregion(&s->window, 0, &s->regs);
     memory_region_add_subregion(&s->window, KPH_DMA_BUF, &s->buf);
 
-    s->name = g_strdup(dev->id ? dev->id : object_get_typename(owner));
+    s->name = dev->id ? g_strdup(dev->id) : qdev_get_dev_path(dev);
+    if (!s->name) {
+        s->name = g_strdup(object_get_typename(owner));
+    }
     s->bh = qemu_bh_new_guarded(kph_dma_run, s, &dev->mem_reentrancy_guard);
     return true;
 }
