@@ -21,7 +21,7 @@
 #define ROLES_ENV	"KPH_ROLES"		/* name=device,... */
 #define KEEP_ENV	"KPH_KEEP"		/* what a suite saved for exec */
 
-/* --- json.c: flat objects --- */
+/* --- request.c, reply.c: flat JSON objects --- */
 enum kind { INTEGER, STRING, BOOLEAN };
 
 struct field {
