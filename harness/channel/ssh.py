@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import socket
 import time
 
@@ -12,6 +13,10 @@ from harness.channel.base import LINE_LIMIT, ChannelClosed
 from harness.model import SshKeys
 
 _ATTEMPT = 5.0  # seconds for one connection attempt
+_GREETING = 0.5  # seconds in which a server that is there begins its banner
+
+# Attempts that fail are how the wait for a booting guest works; paramiko would print a traceback for each.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 class SshChannel:
@@ -22,6 +27,7 @@ class SshChannel:
         self._buffer = b""
         try:
             raw = socket.create_connection(("127.0.0.1", port), timeout=_ATTEMPT)
+            _await_greeting(raw)
             self._transport = paramiko.Transport(raw)
         except (OSError, paramiko.SSHException) as error:
             raise ChannelClosed(f"no SSH server on port {port}: {error}") from error
@@ -62,6 +68,22 @@ class SshChannel:
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _await_greeting(raw: socket.socket) -> None:
+    """Raise OSError unless the server begins to speak.
+
+    QEMU accepts the connection even before the guest has a network; paramiko would then wait for many seconds, in
+    which nobody looks after the guest.
+    """
+    raw.settimeout(_GREETING)
+    try:
+        if not raw.recv(1, socket.MSG_PEEK):
+            raise ConnectionError("closed before a banner")
+    except OSError:
+        raw.close()
+        raise
+    raw.settimeout(None)
 
 
 def _public(known: str) -> paramiko.PKey:

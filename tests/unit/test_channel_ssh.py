@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,3 +115,13 @@ def test_no_server_is_said(tmp_path: Path) -> None:
         port = listener.getsockname()[1]
     with pytest.raises(ChannelClosed, match="no SSH server"):
         SshChannel(port, SshKeys(tmp_path / "client", "ssh-ed25519 AAAA"), "true")
+
+
+def test_a_port_that_accepts_and_is_silent_is_given_up_soon(tmp_path: Path) -> None:
+    """QEMU's user network accepts before the guest has a server."""
+    _new_key(tmp_path / "client")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        started = time.monotonic()
+        with pytest.raises(ChannelClosed):
+            SshChannel(listener.getsockname()[1], SshKeys(tmp_path / "client", "ssh-ed25519 AAAA"), "true")
+    assert time.monotonic() - started < 2
