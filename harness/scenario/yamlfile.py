@@ -75,6 +75,8 @@ def parse(text: str, shown: str) -> Document | Problem:
         return Problem(shown, mark.line + 1 if mark else 1, "", f"is not YAML: {why}")
     except (yaml.YAMLError, ValueError) as error:
         return Problem(shown, 1, "", f"is not YAML: {error}")
+    except RecursionError:
+        return Problem(shown, 1, "", "is nested too deeply, or refers to itself")
     finally:
         loader.dispose()
 
@@ -100,6 +102,8 @@ def _build(loader: yaml.SafeLoader, node: yaml.Node, path: PathIn, lines: dict[P
 def _refuse_twice(node: yaml.MappingNode) -> None:
     seen = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem="a key must be a word or a number", problem_mark=key.start_mark)
         if key.value in seen:
             raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark)
         seen.add(key.value)
