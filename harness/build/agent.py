@@ -20,15 +20,11 @@ def ensure_agent(suite: str, cross_compile: str, cache: Cache, door: Door, ui: U
     """
     modules = data.folder("test-modules")
     common = modules / "agent"
-    sources = sorted(
-        file
-        for folder in (common, modules / suite)
-        for file in folder.iterdir()
-        if file.suffix in (".c", ".h", ".S") or file.name == "Makefile"
-    )
     parts: list[str | bytes] = [suite, compiler_id(door, f"{cross_compile}gcc")]
-    for file in sources:
-        parts += [str(file.relative_to(modules)), file.read_bytes()]
+    for folder in (common, modules / suite, data.folder("qemu") / "device"):  # the device's headers are the ABI
+        for file in sorted(folder.iterdir()):
+            if file.suffix in (".c", ".h", ".S") or file.name == "Makefile":
+                parts += [f"{folder.name}/{file.name}", file.read_bytes()]
     entry = cache.room("agents") / digest(*parts)
     if not entry.is_dir():
         with cache.build(entry) as scratch:

@@ -31,9 +31,9 @@ def _running(folder: Path, *words: str | Path) -> Iterator[subprocess.Popen[str]
         folder,
     ]
     log = (folder.parent / f"{folder.name}.log").open("w+")
-    child = subprocess.Popen(
-        argv(*options, *words), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
-    )
+    # A test run in the background ignores SIGINT, and its children would inherit that.
+    command = ["env", "--default-signal=INT", *argv(*options, *words)]
+    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
     try:
         yield child
     finally:
