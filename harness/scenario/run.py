@@ -64,21 +64,18 @@ def why_skipped(
             return (
                 f"for series with {name}={match.show(wanted)}; this one is run with {match.show(behaviours.get(name))}"
             )
-    for role in scenario.roles:
-        if role in suite.spec.roles and not has(suite.spec.roles[role], facts):
-            return suite.spec.roles[role].reason
-    for name in scenario.spec.requires:
-        if not has(suite.spec.capabilities[name], facts):
-            return suite.spec.capabilities[name].reason
+    needed: list[Capability] = [suite.spec.roles[role] for role in scenario.roles if role in suite.spec.roles]
+    needed += [suite.spec.capabilities[name] for name in scenario.spec.requires]
+    return next(filter(None, (lacking(capability, facts) for capability in needed)), None)
+
+
+def lacking(capability: Capability, facts: Mapping[str, Any]) -> str | None:
+    """What is missing for ``capability``, or None; a fact that is not reported is not as needed."""
+    for each in capability.needs:
+        matcher = refs.resolve(each.matcher, {"facts": facts})
+        if not match.holds(matcher, facts.get(each.fact, match.ABSENT)):
+            return each.reason or capability.reason
     return None
-
-
-def has(capability: Capability, facts: Mapping[str, Any]) -> bool:
-    """Whether every fact is as the capability needs it; a fact that is not reported is not."""
-    return all(
-        match.holds(refs.resolve(each.matcher, {"facts": facts}), facts.get(each.fact, match.ABSENT))
-        for each in capability.needs
-    )
 
 
 @dataclass
@@ -159,7 +156,7 @@ class _Run:
             name: oracle
             for name, oracle in self.suite.spec.oracles.items()
             if name not in self.scenario.spec.without
-            and all(has(capabilities[needed], self.guest.facts) for needed in oracle.requires)
+            and not any(lacking(capabilities[needed], self.guest.facts) for needed in oracle.requires)
         }
 
     def _measure(self, oracle: Oracle) -> Any:

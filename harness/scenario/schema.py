@@ -35,6 +35,7 @@ class Condition(Strict):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     fact: str
+    reason: str = ""  # what is missing when this one does not hold; default the capability's
 
     @property
     def matcher(self) -> Any:

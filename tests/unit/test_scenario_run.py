@@ -246,6 +246,20 @@ def test_steps_for_another_behaviour_are_left_out(guest: FakeGuest) -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"right.size": 2}, "no counter is fast"),
+        ({"demo.fast": False, "right.size": 2}, "no counter is fast"),
+        ({"demo.fast": True}, "no right counter"),
+    ],
+)
+def test_a_condition_may_have_a_reason_of_its_own(guest: FakeGuest, facts: Reply, reason: str) -> None:
+    guest.facts = facts
+    outcome = run(guest, "- {do: take, actor: alice, device: right}")
+    assert (outcome.status, outcome.reason) == (Status.SKIP, reason)
+
+
+@pytest.mark.parametrize(
     ("head", "facts", "reason"),
     [
         ("requires: [fast]", {"demo.fast": False}, "the tree is slow"),
