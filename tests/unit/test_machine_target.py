@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UserError
 from harness.machine import target
-from harness.machine.argv import Sockets, qemu_argv
+from harness.machine.argv import Sockets, qemu_argv, replay_script
 from harness.model import Guest, Kernel, Qemu
 
 NAMES = target.known()
@@ -44,6 +46,17 @@ def test_the_command_line_has_every_part(name: str, channel: str) -> None:
         forwards = [word for word in argv if "hostfwd" in word]
         assert len(forwards) == (channel == "ssh")
         assert all("tcp:127.0.0.1:0-" in word and "restrict=on" in word for word in forwards), "loopback only"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_replay_script_is_a_shell_script_with_the_same_machine(name: str) -> None:
+    found, folder = target.load(name), Path("/with space")
+    qemu, tcg = Qemu(folder, "10.2.2", "k"), next(each for each in found.accelerators if not each.probe)
+    text = replay_script(qemu, found, tcg, _guest(folder), folder / "events", "a title\nrm -rf in a second line")
+    assert subprocess.run(["sh", "-n"], input=text, text=True, check=False).returncode == 0
+    assert text.splitlines()[1].startswith("# ") and "\nrm -rf" not in text
+    command = next(line for line in text.splitlines() if found.binary in line)
+    assert {word for role in found.roles.values() for word in role.argv} <= set(shlex.split(command))
 
 
 def test_an_unknown_target_lists_the_known_ones() -> None:
