@@ -168,7 +168,7 @@ class _Run:
         """The first thing that did not come back, or empty; every one is a step result."""
         for name in self.scenario.spec.without:
             self.measured.pop(name, None)  # it may have changed, and that is nobody's fault
-        started, pause = self.clock.now(), 0.05
+        started, pause = self.clock.now(), 0.0  # the first time, what the retry does is wait enough
         waiting = self._oracles()
         leaks: list[str] = []
         while True:
@@ -179,7 +179,7 @@ class _Run:
             if not waiting:
                 return leaks[0] if leaks else ""
             self.clock.sleep(pause)
-            pause = min(2 * pause, 1.0)
+            pause = min(2 * pause + 0.05, 1.0)
             self._again(waiting.values())
 
     def _came_back(self, name: str, oracle: Oracle, before: Mapping[str, Any]) -> bool:
