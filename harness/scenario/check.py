@@ -14,9 +14,13 @@ from typing import Any
 
 from harness.scenario import match, refs
 from harness.scenario.language import (
+    STEP_KINDS,
     Argument,
+    Console,
     ConsoleStep,
     DoStep,
+    Fault,
+    FaultStep,
     FinishStep,
     MarkStep,
     Operation,
@@ -24,8 +28,10 @@ from harness.scenario.language import (
     RepeatStep,
     StartStep,
     Step,
+    Trace,
     TraceStep,
 )
+from harness.scenario.observe import FAULT_FIELDS
 from harness.scenario.schema import ScenarioFile, SuiteFile
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
@@ -211,23 +217,31 @@ class _Checker:
         if outer is _ANY_FIELD:
             del self.saved["i"]
 
-    def _observation(self, step: MarkStep | TraceStep | ConsoleStep, path: PathIn) -> None:
+    def _observation(self, step: MarkStep | TraceStep | FaultStep | ConsoleStep, path: PathIn) -> None:
         if isinstance(step, MarkStep):
             self.marks.add(step.mark)
             return
-        body = step.trace if isinstance(step, TraceStep) else step.console
-        kind = "trace" if isinstance(step, TraceStep) else "console"
+        kind = next(kind for kind, model in STEP_KINDS.items() if type(step) is model)
+        body: Trace | Fault | Console = getattr(step, kind)
         if body.since is not None:
             self.known((*path, kind, "since"), "mark", body.since, self.marks)
-        if isinstance(step, ConsoleStep):
-            if (step.console.present is None) == (step.console.absent is None):
+        if isinstance(body, Console):
+            if (body.present is None) == (body.absent is None):
                 self.say((*path, kind), "needs either 'present' or 'absent'")
             return
-        for name, matcher in step.trace.where.items():
+        for name, matcher in body.where.items():
+            if isinstance(step, FaultStep):
+                self.known((*path, kind, "where", name), "field of a fault", name, FAULT_FIELDS)
+                self._why((*path, kind, "where", name), name, matcher)
             self.matcher((*path, kind, "where", name), matcher)
-        self.matcher((*path, kind, "count"), step.trace.count)
-        if step.save is not None:
+        self.matcher((*path, kind, "count"), body.count)
+        if isinstance(step, TraceStep) and step.save is not None:
             self.saved[step.save] = _ANY_FIELD
+
+    def _why(self, path: PathIn, name: str, matcher: object) -> None:
+        if name == "why" and isinstance(matcher, str):
+            words = {word for kind in self.world.suite.faults.values() for word in kind.why.values()}
+            self.known(path, "reason of a fault", matcher, words)
 
     def _operation(self, step: DoStep | StartStep, name: str, at: PathIn, path: PathIn) -> Operation:
         if not self.known(at, "operation", name, self.world.operations):

@@ -159,6 +159,21 @@ class TraceStep(_Common):
     save: str | None = None  # the last such event's fields, and count
 
 
+class Fault(Strict):
+    """The body of a fault step: IOMMU faults, whichever IOMMU reports them."""
+
+    where: Mapping[str, Any] = {}  # why, device, address, write, pasid -> matcher; other faults do not count
+    count: Any = Field(default_factory=lambda: {"ge": 1})  # matcher
+    since: str | None = None  # a mark; default the scenario's begin
+
+
+class FaultStep(_Common):
+    """What the IOMMU refused and reported; polled, as traces are."""
+
+    fault: Fault
+    poll: Seconds = 2.0
+
+
 class Console(Strict):
     """The body of a console step: lines of the kernel."""
 
@@ -182,6 +197,7 @@ STEP_KINDS: Mapping[str, type[Strict]] = {
     "repeat": RepeatStep,
     "mark": MarkStep,
     "trace": TraceStep,
+    "fault": FaultStep,
     "console": ConsoleStep,
 }
 
@@ -200,6 +216,7 @@ Step = Annotated[
     | Annotated[RepeatStep, Tag("repeat")]
     | Annotated[MarkStep, Tag("mark")]
     | Annotated[TraceStep, Tag("trace")]
+    | Annotated[FaultStep, Tag("fault")]
     | Annotated[ConsoleStep, Tag("console")],
     Discriminator(
         _kind, custom_error_type="step", custom_error_message=f"a step needs one of the keys {', '.join(STEP_KINDS)}"

@@ -20,7 +20,7 @@ class TraceEvent:
     """One thing that the emulated hardware saw."""
 
     name: str  # of the event, as the emulator calls it
-    fields: Mapping[str, int]  # its values by name
+    fields: Mapping[str, int | str]  # its values by name
 
 
 class GuestLink(Protocol):

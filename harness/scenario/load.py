@@ -18,6 +18,7 @@ from harness.scenario.check import World, check_scenario, check_suite, unknown
 from harness.scenario.language import (
     STEP_KINDS,
     DoStep,
+    Fault,
     Operation,
     OpsFile,
     ParallelStep,
@@ -234,7 +235,7 @@ def _message(error: Any, model: type[BaseModel]) -> str:
 
 
 def _step_keys() -> tuple[str, ...]:
-    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace)
+    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace, Fault)
     return tuple({key: None for model in models for key in model.model_fields})
 
 

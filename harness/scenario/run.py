@@ -140,7 +140,7 @@ class _Run:
 
     def _steps(self, limit: float | None = None) -> StepRunner:
         limits = Limits(self.suite.spec.defaults.deadline, limit, self.scale)
-        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin)
+        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin, self.suite.spec.faults)
 
     def _prepare(self) -> dict[str, Any]:
         """Set up; the oracles' values before the scenario."""

@@ -79,10 +79,13 @@ class FaultFields(Strict):
     """Which fields of a trace event make an IOMMU fault."""
 
     device: str | None = None  # bus, device and function in one number (PCI requester ID)
+    stream: str | None = None  # instead of device: a number that only the IOMMU gives a meaning (SMMU StreamID)
     address: str
     reason: str
     write: str | None = None
     pasid: str | None = None
+    has_pasid: str | None = None  # 0: the field pasid means nothing
+    why: Mapping[int, str] = {}  # reason -> what it means, in words that scenarios use for every IOMMU
 
 
 class Defaults(Strict):

@@ -13,6 +13,8 @@ from harness.scenario.expect import Expected, came, met, refused
 from harness.scenario.language import (
     ConsoleStep,
     DoStep,
+    Fault,
+    FaultStep,
     FinishStep,
     MarkStep,
     ParallelStep,
@@ -20,10 +22,12 @@ from harness.scenario.language import (
     RepeatStep,
     StartStep,
     Step,
+    Trace,
     TraceStep,
 )
-from harness.scenario.link import Clock, GuestLink, GuestTimeout
-from harness.scenario.observe import chosen, lines_with, show_events
+from harness.scenario.link import Clock, GuestLink, GuestTimeout, TraceEvent
+from harness.scenario.observe import chosen, fault_events, lines_with, show_events
+from harness.scenario.schema import FaultFields
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks when polling
 
@@ -57,10 +61,18 @@ class StepRunner:
     """Carries out steps; ``results``, ``advice`` and what was saved grow as it goes."""
 
     def __init__(
-        self, guest: GuestLink, clock: Clock, limits: Limits, behaviours: Mapping[str, Plain], begin: Any
+        self,
+        guest: GuestLink,
+        clock: Clock,
+        limits: Limits,
+        behaviours: Mapping[str, Plain],
+        begin: Any,
+        faults: Mapping[str, FaultFields],
     ) -> None:
-        """``begin`` is the guest's mark from which trace and console are read when a step names none."""
+        """``begin`` is the guest's mark from which trace and console are read when a step names none; ``faults`` says
+        which trace events are IOMMU faults."""
         self._guest, self._clock, self._limits, self._behaviours = guest, clock, limits, behaviours
+        self._faults = faults
         self._marks: dict[str, Any] = {"": begin}
         self._started: dict[str, _Started] = {}
         self._scope: dict[str, Any] = {"facts": guest.facts}
@@ -105,6 +117,7 @@ class StepRunner:
             RepeatStep: self._repeat,
             MarkStep: self._mark,
             TraceStep: self._trace,
+            FaultStep: self._fault,
             ConsoleStep: self._console,
         }
         try:
@@ -181,20 +194,36 @@ class StepRunner:
         self._marks[step.mark] = self._guest.mark()
 
     def _trace(self, step: TraceStep, index: str) -> None:
-        body = step.trace
-        where, count = self._resolve(body.where, index), self._resolve(body.count, index)
-        conditions = "".join(f", {name} {match.describe(matcher)}" for name, matcher in where.items())
-        text = f"trace {body.event}{conditions}"
-        began = self._clock.now()
-
-        def look() -> Sequence[Any]:
-            return chosen(self._guest.trace(self._marks[body.since or ""]), body.event, where)
-
-        events = self._until(look, lambda found: match.holds(count, len(found)), step.poll)
+        name = step.trace.event
+        events = self._seen(step.trace, name, f"trace {name}", lambda every: every, step.poll, index)
         if step.save is not None:
             self._scope[step.save] = {**(events[-1].fields if events else {}), "count": len(events)}
+
+    def _fault(self, step: FaultStep, index: str) -> None:
+        self._seen(step.fault, "fault", "fault", lambda every: fault_events(self._faults, every), step.poll, index)
+
+    def _seen(
+        self,
+        body: Trace | Fault,
+        name: str,
+        text: str,
+        view: Callable[[Sequence[TraceEvent]], Sequence[TraceEvent]],
+        poll: float,
+        index: str,
+    ) -> Sequence[TraceEvent]:
+        """The events ``name`` of ``view`` that are as ``body`` says; a result, good if there are as many as it says."""
+        where, count = self._resolve(body.where, index), self._resolve(body.count, index)
+        conditions = "".join(f", {field} {match.describe(matcher)}" for field, matcher in where.items())
+        began = self._clock.now()
+
+        def look() -> Sequence[TraceEvent]:
+            return chosen(view(self._guest.trace(self._marks[body.since or ""])), name, where)
+
+        events: Sequence[TraceEvent] = self._until(look, lambda found: match.holds(count, len(found)), poll)
         good = match.holds(count, len(events))
-        self._record(index, text, good, f"number of events {match.describe(count)}", show_events(events), began)
+        wanted = f"number of events {match.describe(count)}"
+        self._record(index, f"{text}{conditions}", good, wanted, show_events(events), began)
+        return events
 
     def _console(self, step: ConsoleStep, index: str) -> None:
         body = step.console

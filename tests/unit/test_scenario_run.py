@@ -362,6 +362,29 @@ def test_trace_counts_events_since_a_mark(guest: FakeGuest) -> None:
     assert outcome.reason.startswith("step 7, trace iommu_fault: expected number of events = 3, got 1: sid=0x28")
 
 
+def test_fault_steps_do_not_depend_on_the_iommu(guest: FakeGuest) -> None:
+    event = TraceEvent("smmu_event", {"sid": 0x100, "type": 10, "ssv": 1, "ssid": 5, "addr": 0x7000, "write": 1})
+    plain = TraceEvent("smmu_event", {"sid": 0x101, "type": 16, "ssv": 0, "ssid": 0, "addr": 0x8000, "write": 0})
+    guest.script["take"] = lambda args, actor: guest.events.extend((event, plain)) or {"ret": 0}  # type: ignore[func-returns-value]
+    text = """
+    faults: expected
+    steps:
+      - {do: take, actor: alice, device: left}
+      - {mark: here}
+      - {fault: {where: {why: unbound, pasid: 5, address: 0x7000, write: 1, device: sid 0x100}, count: 1}}
+      - {fault: {where: {pasid: {absent: true}, why: unmapped}}}
+      - {fault: {since: here, count: 0}}
+      - {fault: {where: {why: unbound, pasid: 6}}}
+    """
+    outcome = run(guest, text)
+    assert outcome.status is Status.FAIL
+    assert outcome.reason == ("step 6, fault, why = unbound, pasid = 6: expected number of events >= 1, got none")
+    assert [(fault.device, fault.reason, fault.pasid) for fault in outcome.faults] == [
+        ("sid 0x100", "0xa unbound", 5),
+        ("sid 0x101", "0x10 unmapped", None),
+    ]
+
+
 def test_console_lines(guest: FakeGuest) -> None:
     def take(args: Mapping[str, object], actor: str | None) -> Reply:
         guest.console += "[ 1.0] all is well\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.scenario.language import DoStep, ParallelStep, RepeatStep, StartStep, Step, TraceStep
+from harness.scenario.language import DoStep, FaultStep, ParallelStep, RepeatStep, StartStep, Step, TraceStep
 from harness.scenario.load import coverage, load_suite
 from harness.scenario.schema import Scenario
 
@@ -95,7 +95,9 @@ def test_the_id_says_what_it_is_about(scenario: Scenario) -> None:
 @EVERY
 def test_a_scenario_that_traces_faults_expects_them(scenario: Scenario) -> None:
     faults = set(SUITE.spec.faults)
-    if any(isinstance(step, TraceStep) and step.trace.event in faults for step in steps_of(scenario)):
+    traced = any(isinstance(step, TraceStep) and step.trace.event in faults for step in steps_of(scenario))
+    assert not traced, "a fault step does not depend on the IOMMU"
+    if any(isinstance(step, FaultStep) for step in steps_of(scenario)):
         assert scenario.spec.faults == "expected"
 
 
