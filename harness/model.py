@@ -173,6 +173,7 @@ class Outcome:
     faults: tuple[IommuFault, ...] = ()
     advice: tuple[str, ...] = ()  # expectations that are our choice and did not hold
     evidence: Path | None = None  # folder in the run directory
+    lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
 
 
 # --- verdict ----------------------------------------------------------------

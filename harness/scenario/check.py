@@ -85,6 +85,8 @@ def check_scenario(document: Document, spec: ScenarioFile, world: World) -> tupl
         checker.known(("requires", number), "capability", name, suite.capabilities)
     for name in spec.without:
         checker.known(("without", name), "oracle", name, suite.oracles)
+    if spec.motivates is not None:
+        checker.known(("motivates",), "capability", spec.motivates, suite.capabilities)
     checker.behaviours(("when",), spec.when)
     if "\n" in spec.summary.strip():
         checker.say(("summary",), "must be one line")
@@ -186,6 +188,9 @@ class _Checker:
     def steps(self, steps: Iterable[Step], path: PathIn) -> None:
         for number, step in enumerate(steps):
             self.behaviours((*path, number, "when"), step.when)
+            for key, names in (("if", step.if_), ("unless", step.unless)):
+                for name in names:
+                    self.known((*path, number, key), "capability", name, self.world.suite.capabilities)
             self._step(step, (*path, number))
 
     def _step(self, step: Step, path: PathIn) -> None:

@@ -72,6 +72,8 @@ class OpsFile(Strict):
 # --- steps ----------------------------------------------------------------------
 class _Common(Strict):
     when: Mapping[str, Plain] = {}  # behaviours that the step is for; otherwise it is left out
+    if_: Words = Field((), alias="if")  # capabilities without which it is left out
+    unless: Words = ()  # capabilities with any of which it is left out
     our_choice: str | None = None  # our choice, not a rule: a mismatch is reported and no failure
     note: str = ""  # for the reader
 

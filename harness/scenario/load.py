@@ -236,7 +236,7 @@ def _message(error: Any, model: type[BaseModel]) -> str:
 
 def _step_keys() -> tuple[str, ...]:
     models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace, Fault)
-    return tuple({key: None for model in models for key in model.model_fields})
+    return tuple({field.alias or key: None for model in models for key, field in model.model_fields.items()})
 
 
 def _complaint(problems: Sequence[Problem]) -> UserError:

@@ -11,6 +11,7 @@ from harness.model import IommuFault, Outcome, Status, StepResult
 from harness.scenario import match, refs
 from harness.scenario.language import Plain, Step
 from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
+from harness.scenario.needs import lacking
 from harness.scenario.observe import iommu_faults
 from harness.scenario.schema import Capability, Oracle, Scenario, Suite
 from harness.scenario.steps import AgentRefused, Limits, StepFailed, StepRunner
@@ -69,15 +70,6 @@ def why_skipped(
     return next(filter(None, (lacking(capability, facts) for capability in needed)), None)
 
 
-def lacking(capability: Capability, facts: Mapping[str, Any]) -> str | None:
-    """What is missing for ``capability``, or None; a fact that is not reported is not as needed."""
-    for each in capability.needs:
-        matcher = refs.resolve(each.matcher, {"facts": facts})
-        if not match.holds(matcher, facts.get(each.fact, match.ABSENT)):
-            return each.reason or capability.reason
-    return None
-
-
 @dataclass
 class _Run:
     scenario: Scenario
@@ -110,7 +102,13 @@ class _Run:
             steps=tuple(steps.results),
             faults=faults,
             advice=tuple(advice),
+            lacking=self._lacking() if status is Status.FAIL else "",
         )
+
+    def _lacking(self) -> str:
+        """What the guest lacks of what the scenario motivates."""
+        name = self.scenario.spec.motivates
+        return (lacking(self.suite.spec.capabilities[name], self.guest.facts) or "") if name else ""
 
     def _carry_out(self, steps: StepRunner) -> tuple[Status, str]:
         """Set up, measure, run, clean up, measure again."""
@@ -140,7 +138,7 @@ class _Run:
 
     def _steps(self, limit: float | None = None) -> StepRunner:
         limits = Limits(self.suite.spec.defaults.deadline, limit, self.scale)
-        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin, self.suite.spec.faults)
+        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin, self.suite.spec)
 
     def _prepare(self) -> dict[str, Any]:
         """Set up; the oracles' values before the scenario."""

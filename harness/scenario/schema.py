@@ -22,6 +22,7 @@ class ScenarioFile(Strict):
     rules: Annotated[tuple[str, ...], Field(min_length=1)]  # of the contract that the suite judges by
     requires: tuple[str, ...] = ()  # capabilities; SKIP with the reason when one is missing
     when: Mapping[str, Plain] = {}  # behaviours that it is for; SKIP otherwise
+    motivates: str | None = None  # capability that it shows the need for: a tree alone may fail without it
     actors: tuple[str, ...] = ()  # processes
     faults: Literal["none", "expected"] = "none"  # whether the IOMMU may report faults
     without: Mapping[str, str] = {}  # oracle -> why it does not apply

@@ -26,8 +26,9 @@ from harness.scenario.language import (
     TraceStep,
 )
 from harness.scenario.link import Clock, GuestLink, GuestTimeout, TraceEvent
+from harness.scenario.needs import lacking
 from harness.scenario.observe import chosen, fault_events, lines_with, show_events
-from harness.scenario.schema import FaultFields
+from harness.scenario.schema import SuiteFile
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks when polling
 
@@ -67,12 +68,11 @@ class StepRunner:
         limits: Limits,
         behaviours: Mapping[str, Plain],
         begin: Any,
-        faults: Mapping[str, FaultFields],
+        suite: SuiteFile,
     ) -> None:
-        """``begin`` is the guest's mark from which trace and console are read when a step names none; ``faults`` says
-        which trace events are IOMMU faults."""
+        """``begin`` is the guest's mark from which trace and console are read when a step names none."""
         self._guest, self._clock, self._limits, self._behaviours = guest, clock, limits, behaviours
-        self._faults = faults
+        self._suite = suite
         self._marks: dict[str, Any] = {"": begin}
         self._started: dict[str, _Started] = {}
         self._scope: dict[str, Any] = {"facts": guest.facts}
@@ -102,11 +102,19 @@ class StepRunner:
     # --- blocks -----------------------------------------------------------------
     def _block(self, steps: Iterable[Step], prefix: str) -> None:
         for number, step in enumerate(steps, 1):
-            if any(self._behaviours.get(name) != wanted for name, wanted in step.when.items()):
+            if not self._applies(step):
                 continue
             if self._end is not None and self._clock.now() > self._end:
                 raise GuestTimeout(f"the scenario takes longer than {self._limits.total:.0f} s")
             self._one(step, f"{prefix}{number}")
+
+    def _applies(self, step: Step) -> bool:
+        if any(self._behaviours.get(name) != wanted for name, wanted in step.when.items()):
+            return False
+        return all(map(self._has, step.if_)) and not any(map(self._has, step.unless))
+
+    def _has(self, capability: str) -> bool:
+        return lacking(self._suite.capabilities[capability], self._guest.facts) is None
 
     def _one(self, step: Step, index: str) -> None:
         carriers: dict[type, Callable[[Any, str], None]] = {
@@ -200,7 +208,8 @@ class StepRunner:
             self._scope[step.save] = {**(events[-1].fields if events else {}), "count": len(events)}
 
     def _fault(self, step: FaultStep, index: str) -> None:
-        self._seen(step.fault, "fault", "fault", lambda every: fault_events(self._faults, every), step.poll, index)
+        kinds = self._suite.faults
+        self._seen(step.fault, "fault", "fault", lambda every: fault_events(kinds, every), step.poll, index)
 
     def _seen(
         self,

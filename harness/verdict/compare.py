@@ -21,13 +21,15 @@ not have; ``worse`` means further up in pass < fail < hang = crash::
     bad      skip                           regressed      a capability vanished
     bad      bad, not worse                 unchanged
     bad      bad, worse or + new splats     new failure
+    bad      bad, but lacks nothing now     new failure    the scenario shows the need for what base lacks
 
 "bad" is fail, hang or crash. Without a series an error still is "unknown".
 
 The verdict of a run::
 
     fail    a scenario is regressed or a new failure; or new splats outside of any scenario;
-            without a series: a scenario fails, hangs or crashes on the base, or the base has splats
+            without a series: a scenario fails, hangs or crashes on the base, or the base has splats;
+            but a scenario that shows the need for what the tree lacks may fail
     error   not fail, and: a scenario is unknown, or there is no evidence at all: no scenario
             passed or failed on the kernel under test, so that a skip or a dead kernel is all there is
     pass    otherwise
@@ -63,6 +65,8 @@ def compare(base: Outcome | None, patched: Outcome | None, has_series: bool, kno
         return _after_pass(base, patched, fresh)
     if base.status is Status.SKIP:
         return _after_skip(patched.status, fresh)
+    if base.lacking and patched.status in _BAD and not patched.lacking:
+        return Change.NEW_FAILURE
     return _after_bad(base.status, patched.status, fresh)
 
 
@@ -151,7 +155,7 @@ def _failures(rows: Sequence[Row], has_series: bool) -> tuple[str, ...]:
         kinds = (
             ("crashed", lambda row: _ended_as(row, Status.CRASH)),
             ("hung", lambda row: _ended_as(row, Status.HANG)),
-            ("failed", lambda row: _ended_as(row, Status.FAIL)),
+            ("failed", lambda row: _ended_as(row, Status.FAIL) and not (row.base and row.base.lacking)),
             ("left splats", lambda row: _only_splats(row.base)),
         )
     chosen = ((words, [row for row in rows if holds(row)]) for words, holds in kinds)

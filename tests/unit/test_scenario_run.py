@@ -385,6 +385,25 @@ def test_fault_steps_do_not_depend_on_the_iommu(guest: FakeGuest) -> None:
     ]
 
 
+def test_steps_for_trees_with_and_without_a_capability(guest: FakeGuest) -> None:
+    text = f"- {TAKE}, if: fast}}\n- {{do: count, unless: [fast]}}"
+    assert run(guest, text).status is Status.PASS
+    assert guest.log == ["count", "alice:take device=left", "reset", "count"]
+    guest.facts = {**guest.facts, "demo.fast": False}
+    guest.log.clear()
+    assert run(guest, text).status is Status.PASS
+    assert guest.log == ["count", "count", "reset", "count"]
+
+
+def test_a_failure_that_a_capability_would_mend_says_what_is_lacking(guest: FakeGuest) -> None:
+    text = f"{{motivates: fast, steps: [{TAKE}, fails: EBUSY}}]}}"
+    outcome = run(guest, text)
+    assert (outcome.status, outcome.lacking) == (Status.FAIL, "")
+    guest.facts = {**guest.facts, "demo.fast": False}
+    outcome = run(guest, text)
+    assert (outcome.status, outcome.lacking) == (Status.FAIL, "the tree is slow")
+
+
 def test_console_lines(guest: FakeGuest) -> None:
     def take(args: Mapping[str, object], actor: str | None) -> Reply:
         guest.console += "[ 1.0] all is well\n"

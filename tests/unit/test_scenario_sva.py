@@ -70,6 +70,8 @@ def test_a_scenario_asks_for_what_it_uses(scenario: Scenario) -> None:
         and "pasid" in step.args
         for step in steps_of(scenario)
     )
+    if scenario.spec.motivates is not None:  # runs on every tree, and asks at each step
+        needs |= {name for step in steps_of(scenario) for name in step.if_}
     assert ("bind_own" in used or pasid_by_driver) == ("own_pasid" in needs)
     assert ("gp" in used) == ("enqcmd" in needs)
     assert (any("fail_nth" in step.args for step in steps_of(scenario) if isinstance(step, DoStep))) == (
@@ -82,12 +84,12 @@ def test_a_scenario_asks_for_what_it_uses(scenario: Scenario) -> None:
 def test_a_scenario_for_a_rule_of_the_series_needs_the_series(scenario: Scenario) -> None:
     # P13 and P14 say also what stays as it was, P16 holds for the old errors, too.
     own = {rule for rule in scenario.spec.rules if rule.startswith("P")} - {"P13", "P14", "P16"}
-    assert not own or "own_pasid" in scenario.spec.requires
+    assert not own or "own_pasid" in (*scenario.spec.requires, scenario.spec.motivates)
 
 
 @EVERY
 def test_the_id_says_what_it_is_about(scenario: Scenario) -> None:
-    assert re.fullmatch(r"(global|own|data|life|enqcmd|stress|config|next)(-[a-z0-9]+)+", scenario.id)
+    assert re.fullmatch(r"(global|own|motive|data|life|enqcmd|stress|config|next)(-[a-z0-9]+)+", scenario.id)
     assert not scenario.id.startswith("own-") or "own_pasid" in scenario.spec.requires
     assert 20 <= len(scenario.summary) <= 120 and not scenario.summary.endswith(".")
 

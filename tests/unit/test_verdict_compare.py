@@ -198,6 +198,18 @@ def test_advice_never_fails() -> None:
     assert compare.judge(rows) == (Verdict.PASS, ())
 
 
+def test_a_tree_is_not_blamed_for_what_it_lacks_but_its_patched_kernel_must_be_better() -> None:
+    needy = Outcome("s", Status.FAIL, "no space", 0.1, lacking="no own PASIDs")
+    fine, bad = Outcome("s", Status.PASS, "", 0.1), Outcome("s", Status.FAIL, "no space", 0.1)
+    alone = [compare.row("", "t", "base", needy, None, False), row("pass", "none", series=False)]
+    assert compare.judge(alone) == (Verdict.PASS, ())
+    assert compare.judge([compare.row("", "t", "base", bad, None, False)])[0] is Verdict.FAIL
+    assert compare.compare(needy, fine, True) is Change.FIXED
+    # A series that brings the capability, and yet does not help.
+    assert compare.compare(needy, bad, True) is Change.NEW_FAILURE
+    assert compare.compare(needy, needy, True) is Change.UNCHANGED
+
+
 def test_reasons_are_worst_first_and_short() -> None:
     rows = [row("none", "pass", name="gap"), row("skip", "hang", name="new")]
     rows += [row("pass", "fail", name=f"reg{number}") for number in range(7)]
