@@ -1,4 +1,4 @@
-"""DMA faults from the console and from QEMU's trace."""
+"""DMA faults that Linux tells on the console."""
 
 from __future__ import annotations
 
@@ -28,34 +28,71 @@ from harness.verdict import faults
         ),
     ],
 )
-def test_console(line: str, fault: IommuFault | None) -> None:
+def test_vtd(line: str, fault: IommuFault | None) -> None:
     assert faults.from_console([line]) == ((fault,) if fault else ())
 
 
+def smmu(*said: str, unit: str = "9050000.smmuv3") -> list[str]:
+    """Lines as the SMMU's driver prints them."""
+    return [f"[    1.234567][  T34] arm-smmu-v3 {unit}: {each}\r" for each in said]
+
+
+def record(type: int, *words: int, unit: str = "9050000.smmuv3") -> list[str]:
+    """arm_smmu_dump_raw_event() of Linux 7.3, after its format strings."""
+    return smmu(f"event 0x{type:02x} received:", *(f"\t0x{word:016x}" for word in words), unit=unit)
+
+
+# After the format strings of arm_smmu_dump_event(), Linux 7.3.
+_UNMAPPED = record(0x10, 0x0000_0100_0000_1810, 0x0000_0200_0000_0000, 0xFFFF_9E40_0000, 0)
+_UNMAPPED_SPELT = smmu(
+    "event: F_TRANSLATION client: c000000.dma sid: 0x100 ssid: 0x1 iova: 0xffff9e400000 ipa: 0x0",
+    'unpriv data write s1 "Input address caused fault" stag: 0',
+)
+_NO_CD = record(0x0A, 0x0000_0100_0000_180A, 0, 0, 0)
+_NO_CD_SPELT = smmu("event: C_BAD_CD client: c000000.dma sid: 0x100 ssid: 0x1")
+_READ_BY_FUNCTION = record(0x13, 0x0000_0020_0000_0013, 0x0000_0208_0000_0000, 0x1000, 0)
+_READ_BY_FUNCTION_SPELT = smmu(
+    "event: F_PERMISSION client: 0000:00:04.0 sid: 0x20 ssid: 0 iova: 0x1000 ipa: 0x0",
+    'unpriv data read s1 "Input address caused fault" stag: 0',
+)
+_NOBODY = record(0x02, 0x0000_0777_0000_0002, 0, 0, 0)
+_NOBODY_SPELT = smmu("event: C_BAD_STREAMID client: (unassigned sid) sid: 0x777 ssid: 0")
+_HINT = record(0x24, 0x0000_0100_0000_1824, 0, 0x2000, 0)
+
+
 @pytest.mark.parametrize(
-    ("line", "fault"),
+    ("lines", "fault"),
     [
-        ("vtd_dmar_fault sid 0x20 fault 89 addr 0x7f00 write 0\n", IommuFault("00:04.0", 0x7F00, "0x59", None, False)),
-        (
-            "vtd_dmar_fault sid 0x1ff fault 0x59 addr 0xffffffffffffffff write 1 has_pasid 1 pasid 0xfffff",
-            IommuFault("01:1f.7", 2**64 - 1, "0x59", 0xFFFFF, True),
-        ),
-        (
-            "vtd_dmar_fault sid 0x20 fault 0x5 addr 0x1000 write 1 has_pasid 0 pasid 0x0",
-            IommuFault("00:04.0", 0x1000, "0x05", None, True),
-        ),
-        (
-            "4711@1700000000.123456:vtd_dmar_fault sid 0x20 fault 2 addr 0x0 write 0",
-            IommuFault("00:04.0", 0, "0x02", None, False),
-        ),
-        ("vtd_dmar_fault sid 0x20 fault", None),
-        ("vtd_inv_desc_wait_irq", None),
+        (_UNMAPPED + _UNMAPPED_SPELT, IommuFault("c000000.dma", 0xFFFF_9E40_0000, "F_TRANSLATION", 1, True)),
+        (_UNMAPPED_SPELT, IommuFault("c000000.dma", 0xFFFF_9E40_0000, "F_TRANSLATION", 1, True)),
+        (_UNMAPPED, IommuFault("sid 0x100", 0xFFFF_9E40_0000, "0x10", 1, True)),  # all there was before 6.14
+        (_NO_CD + _NO_CD_SPELT, IommuFault("c000000.dma", 0, "C_BAD_CD", 1, False)),
+        (_READ_BY_FUNCTION + _READ_BY_FUNCTION_SPELT, IommuFault("00:04.0", 0x1000, "F_PERMISSION", None, False)),
+        (_READ_BY_FUNCTION_SPELT, IommuFault("00:04.0", 0x1000, "F_PERMISSION", None, False)),
+        (_NOBODY + _NOBODY_SPELT, IommuFault("sid 0x777", 0, "C_BAD_STREAMID", None, False)),
+        (_UNMAPPED[:4], None),  # the record is cut, and nothing spells it out
+        (_HINT, None),
+        (smmu("EVTQ overflow detected -- events lost"), None),
+        (smmu("\t0x0000010000001810", "unpriv data read s1 "), None),
+        ([f"kph-agent: {line}" for line in _UNMAPPED], None),
     ],
 )
-def test_trace(line: str, fault: IommuFault | None) -> None:
-    assert faults.from_qemu([line]) == ((fault,) if fault else ())
+def test_smmu(lines: list[str], fault: IommuFault | None) -> None:
+    assert faults.from_console(lines) == ((fault,) if fault else ())
 
 
 def test_order_is_kept() -> None:
-    lines = [f"vtd_dmar_fault sid 0x20 fault 89 addr {address:#x} write 0" for address in (3, 1, 2)]
-    assert [fault.address for fault in faults.from_qemu(lines)] == [3, 1, 2]
+    lines = _UNMAPPED + _UNMAPPED_SPELT + _NO_CD + _NO_CD_SPELT + _READ_BY_FUNCTION
+    assert [fault.reason for fault in faults.from_console(lines)] == ["F_TRANSLATION", "C_BAD_CD", "0x13"]
+
+
+def test_lines_of_two_units_may_alternate() -> None:
+    here = record(0x10, 0x0000_0100_0000_0010, 0, 0x1000, 0, unit="9050000.smmuv3")
+    there = record(0x10, 0x0000_0200_0000_0010, 0, 0x2000, 0, unit="arm-smmu-v3.1.auto")
+    mixed = [line for pair in zip(here, there, strict=True) for line in pair]
+    assert [fault.device for fault in faults.from_console(mixed)] == ["sid 0x100", "sid 0x200"]
+
+
+def test_a_spelt_event_without_its_record_does_not_take_that_of_another() -> None:
+    lines = _NO_CD + _NO_CD_SPELT + _UNMAPPED_SPELT
+    assert [fault.address for fault in faults.from_console(lines)] == [0, 0xFFFF_9E40_0000]
