@@ -14,6 +14,8 @@ from harness.errors import UserError
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
 _UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
 
+Wanted = Mapping[str, tuple[str, str]]  # option -> (value, file that had the last word)
+
 
 @dataclass(frozen=True)
 class Lost:
@@ -45,7 +47,7 @@ def merge(fragments: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return wanted
 
 
-def render(wanted: Mapping[str, tuple[str, str]]) -> str:
+def render(wanted: Wanted) -> str:
     """The merged fragment as a file for KCONFIG_ALLCONFIG or merge_config.sh."""
     return "".join(
         f"# {option} is not set\n" if value == "n" else f"{option}={value}\n"
@@ -53,7 +55,7 @@ def render(wanted: Mapping[str, tuple[str, str]]) -> str:
     )
 
 
-def lost(wanted: Mapping[str, tuple[str, str]], config: str) -> tuple[Lost, ...]:
+def lost(wanted: Wanted, config: str) -> tuple[Lost, ...]:
     """Options of ``wanted`` that ``config`` (a .config's text) does not have with the value asked for.
 
     An option that is absent from a .config is off: its dependencies are not met or it does not exist.
@@ -66,7 +68,7 @@ def lost(wanted: Mapping[str, tuple[str, str]], config: str) -> tuple[Lost, ...]
     )
 
 
-def require(wanted: Mapping[str, tuple[str, str]], config: str, what: str) -> None:
+def require(wanted: Wanted, config: str, what: str) -> None:
     """Raise UserError, naming each option and its fragment, when something of ``wanted`` got lost."""
     gone = lost(wanted, config)
     if gone:

@@ -27,7 +27,7 @@ from harness.proc import Door
 from harness.source.checkout import checkout
 from harness.ui import Ui
 
-_RECIPE = "1"  # raise when the way of building changes, so that old artifacts are not found
+_RECIPE = "2"  # raise when the way of building changes, so that old artifacts are not found
 _PRODUCTS = frozenset({".o", ".a", ".s", ".S", ".ko", ".elf", ".bin", ".gz", ".so", ".dbg", ".lds", ""})
 _SHORT = 180.0  # seconds for configuration targets
 _SPACE = 4.0  # GiB for a work tree, an output directory and the compiler cache
@@ -53,7 +53,7 @@ class Workshop:
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
         names = [*recipe.fragments, *([] if flavour == "base" else [f"flavour-{flavour}"])]
         # Read once, so that both sides get the same even if somebody edits a fragment meanwhile.
-        self._fragments = {file.name: file.read_text() for file in map(_fragment, names)}
+        self._wanted = kconfig.merge({file.name: file.read_text() for file in map(_fragment, names)})
         self._compiler = compiler_id(door, f"{recipe.cross_compile}gcc")
 
     def build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
@@ -70,9 +70,8 @@ class Workshop:
             return self._stored(tree, suite) or self._build(tree, suite, side)
 
     def key(self, tree: Tree) -> str:
-        """Content key of the kernel: sources, configuration, compiler, recipe."""
-        recipe = self._recipe.model_dump_json()
-        return digest(_RECIPE, tree.content, recipe, self._compiler, *self._fragments.values())
+        """Content key of the kernel."""
+        return content_key(tree.content, self._recipe, self._compiler, self._wanted)
 
     def _module_key(self, tree: Tree, suite: Suite) -> str:
         return digest(self.key(tree), suite.name, *_sources(suite))
@@ -128,7 +127,7 @@ class Workshop:
         failure = self._configure(tree, work, out, side)
         if failure:
             return failure
-        steps = self._cache.room("slots") / f"steps-{digest(*self._fragments)}"
+        steps = self._cache.room("slots") / f"steps-{digest(self._arch, kconfig.render(self._wanted))}"
         cold = not (out / "vmlinux").exists()
         expected = int(steps.read_text()) if cold and steps.exists() else 0
         what = f"{side} kernel {tree.version}"
@@ -151,9 +150,8 @@ class Workshop:
         return made
 
     def _configure(self, tree: Tree, work: Path, out: Path, side: str) -> BuildFailure | None:
-        wanted = kconfig.merge(self._fragments)
         asked = self._logs / "asked.config"
-        asked.write_text(kconfig.render(wanted))
+        asked.write_text(kconfig.render(self._wanted))
         log = self._logs / f"config-{side}.log"
         merge: list[str | Path] = [work / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config", asked]
         for argv in (self._make(work, out, tree, "tinyconfig"), merge, self._make(work, out, tree, "olddefconfig")):
@@ -162,7 +160,7 @@ class Workshop:
                 sink.write(done.output)
             if done.status != 0:
                 return BuildFailure(f"{side} configuration", tuple(done.output.splitlines()[-10:]), log)
-        kconfig.require(wanted, (out / ".config").read_text(), f"{side} kernel {tree.version}")
+        kconfig.require(self._wanted, (out / ".config").read_text(), f"{side} kernel {tree.version}")
         return None
 
     def _store(self, key: str, tree: Tree, out: Path, made: Built) -> Kernel:
@@ -232,6 +230,16 @@ def _unfinished(out: Path) -> Iterator[None]:
     mark.touch()
     yield
     mark.unlink()
+
+
+def content_key(sources: str, recipe: KernelRecipe, compiler_: str, wanted: kconfig.Wanted) -> str:
+    """Key over what makes a kernel: sources, architecture, compiler and options.
+
+    The options are those that the fragments ask for together, not the fragments' text: a comment costs no build, and
+    neither does the kernel command line, which is the machine's.
+    """
+    made = (recipe.make_arch, recipe.cross_compile, recipe.goal, recipe.image)
+    return digest(_RECIPE, sources, *made, compiler_, kconfig.render(wanted))
 
 
 def local_version(tree: Tree) -> str:

@@ -1,4 +1,4 @@
-"""What a make that was killed leaves behind is not taken for finished."""
+"""What makes a kernel another kernel; what a make that was killed leaves behind is not taken for finished."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.build.kernel import _unfinished
+from harness.build import kconfig
+from harness.build.kernel import _unfinished, content_key
+from harness.machine import target as targets
+from harness.machine.target import KernelRecipe
 
 
 def _file(file: Path, age: float) -> Path:
@@ -35,3 +38,34 @@ def test_a_build_that_ended_leaves_nothing_to_undo(tmp_path: Path) -> None:
         made = _file(tmp_path / "vmlinux", -1)
     with _unfinished(tmp_path):
         assert made.exists()
+
+
+def _key(*fragments: str, recipe: KernelRecipe | None = None) -> str:
+    wanted = kconfig.merge({f"{number}.config": text for number, text in enumerate(fragments)})
+    return content_key("tree", recipe or targets.load("x86_64-vtd").kernel, "gcc 12", wanted)
+
+
+def test_a_comment_in_a_fragment_costs_no_build() -> None:
+    plain = _key("CONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=y\n")
+    assert plain == _key("# why\nCONFIG_B=y\n\nCONFIG_A=y\n", "CONFIG_C=y\n")
+    assert plain == _key("CONFIG_A=y\n", "CONFIG_B=y\nCONFIG_C=y\n"), "the file that asks does not matter"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "CONFIG_A=y\n",
+        "CONFIG_A=y\nCONFIG_B=m\n",
+        "CONFIG_A=y\n# CONFIG_B is not set\n",
+        "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n",
+    ],
+)
+def test_another_option_is_another_kernel(other: str) -> None:
+    assert _key("CONFIG_A=y\nCONFIG_B=y\n") != _key(other)
+
+
+def test_the_command_line_is_the_machines_and_the_compiler_the_kernels() -> None:
+    recipe = targets.load("x86_64-vtd").kernel
+    assert _key("CONFIG_A=y\n") == _key("CONFIG_A=y\n", recipe=recipe.model_copy(update={"cmdline": ("quiet",)}))
+    for change in ({"make_arch": "arm64"}, {"cross_compile": "x-"}, {"goal": "vmlinux"}, {"image": "vmlinux"}):
+        assert _key("CONFIG_A=y\n") != _key("CONFIG_A=y\n", recipe=recipe.model_copy(update=change))
