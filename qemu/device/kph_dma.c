@@ -18,8 +18,8 @@
 #define KPH_DMA_ATC_MAX         65536
 
 /*
- * Page requests for one page that may be answered by "success" without a
- * translation to show for it. More means that the answer is wrong.
+ * Page requests or stalls for one page that may be answered by "success"
+ * without a translation to show for it. More means that the answer is wrong.
  */
 #define KPH_DMA_TRIES_MAX       16
 
@@ -104,7 +104,17 @@ static void kph_dma_end(KphDma *s, uint32_t error)
     trace_kph_dma_end(s->name, s->status, error, s->fault_addr, s->bytes);
 
     s->irq |= KPH_DMA_IRQ_END;
-    s->ops->raise_irq(s->dev);
+    s->ops->set_irq(s->dev, true);
+}
+
+static void kph_dma_ack(KphDma *s, uint32_t bits)
+{
+    uint32_t before = s->irq;
+
+    s->irq &= ~bits;
+    if (before & ~s->irq & KPH_DMA_IRQ_END) {
+        s->ops->set_irq(s->dev, false);
+    }
 }
 
 static IOMMUAccessFlags kph_dma_wants(const KphDma *s)
@@ -119,22 +129,34 @@ static IOMMUAccessFlags kph_dma_wants(const KphDma *s)
     }
 }
 
+/* May software be asked for the present page? */
+static bool kph_dma_may_recover(const KphDma *s, uint32_t cap)
+{
+    return (s->caps & cap) && !(s->flags & KPH_DMA_FLAG_NO_RECOVER) &&
+           s->tries < KPH_DMA_TRIES_MAX;
+}
+
 /* Find @addr in the ATC, or ask for it. */
-static bool kph_dma_translate(KphDma *s, uint64_t addr, IOMMUAccessFlags want,
-                              KphDmaPage *page)
+static KphDmaTranslation kph_dma_translate(KphDma *s, uint64_t addr,
+                                           IOMMUAccessFlags want,
+                                           KphDmaPage *page)
 {
     bool caches = s->caps & KPH_DMA_CAPS_ATS;
+    bool may_stall = kph_dma_may_recover(s, KPH_DMA_CAPS_STALL);
+    KphDmaTranslation result;
     bool ok;
 
     if (caches && kph_dma_atc_find(s, addr, want, page)) {
         s->n_hits++;
         trace_kph_dma_hit(s->name, s->tag, addr, want, page->target);
-        return true;
+        return KPH_DMA_TRANSLATED;
     }
 
     s->n_requests++;
-    ok = s->ops->translate(s->dev, s->tag, addr & ~(uint64_t)KPH_DMA_PAGE_MASK,
-                           want, page);
+    result = s->ops->translate(s->dev, s->tag,
+                               addr & ~(uint64_t)KPH_DMA_PAGE_MASK, want, page,
+                               may_stall ? &s->group : NULL);
+    ok = result == KPH_DMA_TRANSLATED;
     trace_kph_dma_translate(s->name, s->tag, addr, want, ok,
                             ok ? page->target : 0, ok ? page->mask : 0,
                             ok ? page->perm : 0);
@@ -144,7 +166,16 @@ static bool kph_dma_translate(KphDma *s, uint64_t addr, IOMMUAccessFlags want,
             kph_dma_atc_insert(s, page);
         }
     }
-    return ok;
+    return result;
+}
+
+/* The IOMMU holds the request, and has asked for the page by itself. */
+static void kph_dma_stalled(KphDma *s, uint64_t addr, IOMMUAccessFlags want)
+{
+    s->tries++;
+    s->waiting = true;
+    s->n_page_requests++;
+    trace_kph_dma_page_request(s->name, s->tag, addr, want, s->group, true);
 }
 
 /* There is no translation: ask for the page, or give up. */
@@ -152,9 +183,7 @@ static void kph_dma_miss(KphDma *s, uint64_t addr, IOMMUAccessFlags want)
 {
     bool sent;
 
-    if ((s->flags & KPH_DMA_FLAG_NO_RECOVER) ||
-        !(s->caps & (KPH_DMA_CAPS_PRI | KPH_DMA_CAPS_STALL)) ||
-        s->tries == KPH_DMA_TRIES_MAX) {
+    if (!kph_dma_may_recover(s, KPH_DMA_CAPS_PRI)) {
         kph_dma_end(s, KPH_DMA_ERROR_DENIED);
         return;
     }
@@ -210,7 +239,13 @@ static bool kph_dma_step(KphDma *s)
         kph_dma_end(s, KPH_DMA_ERROR_DISABLED);
         return false;
     }
-    if (!kph_dma_translate(s, addr, want, &page)) {
+    switch (kph_dma_translate(s, addr, want, &page)) {
+    case KPH_DMA_TRANSLATED:
+        break;
+    case KPH_DMA_STALLED:
+        kph_dma_stalled(s, addr, want);
+        return false;
+    default:
         kph_dma_miss(s, addr, want);
         return false;
     }
@@ -494,7 +529,7 @@ static void kph_dma_write(void *opaque, hwaddr addr, uint64_t val,
         kph_dma_command(s, val);
         return;
     case KPH_DMA_IRQ:
-        s->irq &= ~(uint32_t)val;
+        kph_dma_ack(s, val);
         return;
     default:
         break;
@@ -566,8 +601,8 @@ void kph_dma_reset(KphDma *s)
     s->error = KPH_DMA_ERROR_NONE;
     s->fault_addr = 0;
     s->bytes = 0;
-    s->irq = 0;
     s->waiting = false;
+    kph_dma_ack(s, s->irq);
 
     memset(memory_region_get_ram_ptr(&s->buf), 0, KPH_DMA_BUF_SIZE);
     memory_region_set_dirty(&s->buf, 0, KPH_DMA_BUF_SIZE);

@@ -4,7 +4,7 @@
  *
  * This part knows registers, buffer, transfers, the cache of translations and
  * the counters. How a request reaches the IOMMU is the business of a front end
- * (kph_dma_pci.c), which it calls through KphDmaOps.
+ * (kph_dma_pci.c, kph_dma_platform.c), which it calls through KphDmaOps.
  *
  * A "tag" names an address space as the PASID register does: the PASID with
  * KPH_DMA_PASID_VALID, or 0 for requests without a PASID.
@@ -34,26 +34,39 @@ typedef enum KphDmaResponse {
     KPH_DMA_RESPONSE_FAILURE = 0xf,
 } KphDmaResponse;
 
+typedef enum KphDmaTranslation {
+    KPH_DMA_TRANSLATED,
+    KPH_DMA_NO_TRANSLATION,
+    KPH_DMA_STALLED,            /* the IOMMU holds the request */
+} KphDmaTranslation;
+
 typedef struct KphDmaOps {
     /* May the device send requests with @tag now? */
     bool (*may_request)(DeviceState *dev, uint32_t tag);
     /*
-     * Translate the 4 KiB page at @addr with at least the permissions @want.
-     * Fills in @page but for its tag and returns true, or returns false.
+     * Translate the 4 KiB page at @addr with at least the permissions @want,
+     * and fill in @page but for its tag. If @stall is not NULL, the IOMMU may
+     * hold the request and ask software: then kph_dma_respond() is called with
+     * the group that is stored there, some time later.
      */
-    bool (*translate)(DeviceState *dev, uint32_t tag, uint64_t addr,
-                      IOMMUAccessFlags want, KphDmaPage *page);
+    KphDmaTranslation (*translate)(DeviceState *dev, uint32_t tag,
+                                   uint64_t addr, IOMMUAccessFlags want,
+                                   KphDmaPage *page, uint16_t *stall);
     /*
      * Ask software for the page at @addr. True if the request was sent: then
-     * kph_dma_respond() is called with @group, some time later.
+     * kph_dma_respond() is called with @group, some time later. Only called
+     * with KPH_DMA_CAPS_PRI.
      */
     bool (*request_page)(DeviceState *dev, uint32_t tag, uint64_t addr,
                          IOMMUAccessFlags want, uint16_t group);
     /* Access memory at a translated address. */
     MemTxResult (*access)(DeviceState *dev, uint64_t target, void *data,
                           uint32_t len, bool is_write);
-    /* Send message 0. */
-    void (*raise_irq)(DeviceState *dev);
+    /*
+     * An end became pending (again), or no longer is: send message 0 at the
+     * former, or set a line.
+     */
+    void (*set_irq)(DeviceState *dev, bool pending);
 } KphDmaOps;
 
 typedef struct KphDma {
@@ -92,11 +105,11 @@ typedef struct KphDma {
 
     /* The transfer under way, meaningless unless BUSY */
     uint32_t cmd;
-    uint32_t tries;             /* page requests for the present page */
+    uint32_t tries;             /* page requests, stalls at the present page */
     bool waiting;               /* for the response to @group */
     uint32_t pending;           /* error to end with when the engine runs */
 
-    uint16_t group;             /* of the last page request */
+    uint16_t group;             /* of the last page request, stall */
 
     KphDmaPage *atc;            /* oldest first */
     int32_t n_atc;
@@ -115,7 +128,7 @@ void kph_dma_reset(KphDma *s);
 void kph_dma_disable(KphDma *s);
 /* An invalidation of @mask + 1 bytes at @first in the address space @tag. */
 void kph_dma_invalidate(KphDma *s, uint32_t tag, uint64_t first, uint64_t mask);
-/* The answer to page request group @group. */
+/* The answer to page request group @group, or the end of that stall. */
 void kph_dma_respond(KphDma *s, uint16_t group, KphDmaResponse code);
 /* For the front end's pre_save: false, with @errp set, in a transfer. */
 bool kph_dma_may_save(KphDma *s, Error **errp);

@@ -156,8 +156,11 @@ static bool kph_dma_pci_may_request(DeviceState *dev, uint32_t tag)
            (!(tag & KPH_DMA_PASID_VALID) || pcie_pasid_enabled(pdev));
 }
 
-static bool kph_dma_pci_translate(DeviceState *dev, uint32_t tag, uint64_t addr,
-                                  IOMMUAccessFlags want, KphDmaPage *page)
+static KphDmaTranslation kph_dma_pci_translate(DeviceState *dev, uint32_t tag,
+                                               uint64_t addr,
+                                               IOMMUAccessFlags want,
+                                               KphDmaPage *page,
+                                               uint16_t *stall)
 {
     KphDmaPci *s = KPH_DMA_PCI(dev);
     bool no_write = !(want & IOMMU_WO);
@@ -166,20 +169,20 @@ static bool kph_dma_pci_translate(DeviceState *dev, uint32_t tag, uint64_t addr,
     ssize_t n;
 
     if (!kph_dma_pci_watch(s, tag)) {
-        return false;
+        return KPH_DMA_NO_TRANSLATION;
     }
     n = pci_ats_request_translation(PCI_DEVICE(s), kph_dma_pci_pasid(tag),
                                     false, false, addr, KPH_DMA_PCI_PAGE_SIZE,
                                     no_write, &entry, 1, &errors);
     if (n != 1 || (entry.perm & want) != want) {
-        return false;
+        return KPH_DMA_NO_TRANSLATION;
     }
 
     page->first = entry.iova & ~entry.addr_mask;
     page->mask = entry.addr_mask;
     page->target = entry.translated_addr & ~entry.addr_mask;
     page->perm = entry.perm & IOMMU_RW;
-    return true;
+    return KPH_DMA_TRANSLATED;
 }
 
 static bool kph_dma_pci_request_page(DeviceState *dev, uint32_t tag,
@@ -213,11 +216,11 @@ static MemTxResult kph_dma_pci_access(DeviceState *dev, uint64_t target,
                             is_write);
 }
 
-static void kph_dma_pci_raise_irq(DeviceState *dev)
+static void kph_dma_pci_set_irq(DeviceState *dev, bool pending)
 {
     PCIDevice *pdev = PCI_DEVICE(dev);
 
-    if (msi_enabled(pdev)) {
+    if (pending && msi_enabled(pdev)) {
         msi_notify(pdev, 0);
     }
 }
@@ -227,7 +230,7 @@ static const KphDmaOps kph_dma_pci_ops = {
     .translate = kph_dma_pci_translate,
     .request_page = kph_dma_pci_request_page,
     .access = kph_dma_pci_access,
-    .raise_irq = kph_dma_pci_raise_irq,
+    .set_irq = kph_dma_pci_set_irq,
 };
 
 /* Configuration space */

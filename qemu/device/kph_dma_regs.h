@@ -22,6 +22,12 @@
 #define KPH_DMA_PCI_DEVICE      0x10f4
 #define KPH_DMA_PCI_CLASS       0x0880
 
+/*
+ * As a platform device: a node of the device tree with one window and one
+ * interrupt line, high while KPH_DMA_IRQ_END is set.
+ */
+#define KPH_DMA_COMPATIBLE      "kph,dma"
+
 #define KPH_DMA_WINDOW          0x20000
 #define KPH_DMA_BUF             0x10000
 #define KPH_DMA_BUF_SIZE        0x10000
@@ -73,7 +79,7 @@
 #define KPH_DMA_ERROR           0x38        /* read-only, valid when FAILED */
 #define KPH_DMA_ERROR_NONE      0
 #define KPH_DMA_ERROR_DENIED    1           /* no translation, none sought */
-#define KPH_DMA_ERROR_INVALID   2           /* response: Invalid Request */
+#define KPH_DMA_ERROR_INVALID   2           /* Invalid Request; stall ended */
 #define KPH_DMA_ERROR_RESPONSE  3           /* response: Response Failure */
 #define KPH_DMA_ERROR_DISABLED  4           /* bus master, PASID or ATS off */
 #define KPH_DMA_ERROR_RANGE     5           /* LEN, BUF_OFFSET or alignment */
@@ -84,13 +90,13 @@
 #define KPH_DMA_BYTES           0x44        /* moved before the end */
 
 #define KPH_DMA_IRQ             0x48        /* write 1 to clear */
-#define KPH_DMA_IRQ_END         (1u << 0)   /* an end; message 0 is sent */
+#define KPH_DMA_IRQ_END         (1u << 0)   /* an end: message 0, the line */
 
 /* Counters since reset or CLEAR, read-only. */
-#define KPH_DMA_N_REQUESTS      0x80        /* translation requests sent */
+#define KPH_DMA_N_REQUESTS      0x80        /* for translations, sent */
 #define KPH_DMA_N_HITS          0x84        /* pages found in the ATC */
 #define KPH_DMA_N_PAGE_REQUESTS 0x88        /* page requests, stalls */
-#define KPH_DMA_N_RESPONSES     0x8c        /* page responses received */
+#define KPH_DMA_N_RESPONSES     0x8c        /* to those */
 #define KPH_DMA_N_INVALIDATIONS 0x90        /* of the device TLB */
 #define KPH_DMA_N_ATC           0x94        /* translations cached now */
 #define KPH_DMA_LAST_INV_PASID  0x98        /* of the last; VALID as above */
@@ -98,6 +104,7 @@
 #define KPH_DMA_LAST_INV_HI     0xa0
 #define KPH_DMA_LAST_MASK_LO    0xa4        /* its length in bytes - 1 */
 #define KPH_DMA_LAST_MASK_HI    0xa8
-#define KPH_DMA_LAST_RESPONSE   0xac        /* PRG response code */
+#define KPH_DMA_LAST_RESPONSE   0xac        /* PRG response code; a stall: */
+                                            /* 0 tried again, 1 ended */
 
 #endif
