@@ -554,11 +554,19 @@ bool kph_dma_init(KphDma *s, DeviceState *dev, const KphDmaOps *ops,
                   uint32_t caps, Error **errp)
 {
     Object *owner = OBJECT(dev);
+    g_autofree char *where = qdev_get_dev_path(dev);
+    g_autofree char *buf_name = NULL;
 
     s->dev = dev;
     s->ops = ops;
     s->caps = caps;
-    if (!memory_region_init_ram(&s->buf, owner, "kph-dma-buffer",
+    if (!where) {
+        /* RAM needs a name of its own, and the bus does not give it one */
+        where = object_get_canonical_path(owner);
+        buf_name = g_strconcat(where, "/kph-dma-buffer", NULL);
+    }
+    if (!memory_region_init_ram(&s->buf, owner,
+                                buf_name ? buf_name : "kph-dma-buffer",
                                 KPH_DMA_BUF_SIZE, errp)) {
         return false;
     }
@@ -568,10 +576,7 @@ bool kph_dma_init(KphDma *s, DeviceState *dev, const KphDmaOps *ops,
     memory_region_add_subregion(&s->window, 0, &s->regs);
     memory_region_add_subregion(&s->window, KPH_DMA_BUF, &s->buf);
 
-    s->name = dev->id ? g_strdup(dev->id) : qdev_get_dev_path(dev);
-    if (!s->name) {
-        s->name = g_strdup(object_get_typename(owner));
-    }
+    s->name = dev->id ? g_strdup(dev->id) : g_steal_pointer(&where);
     s->bh = qemu_bh_new_guarded(kph_dma_run, s, &dev->mem_reentrancy_guard);
     return true;
 }
