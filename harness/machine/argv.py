@@ -22,12 +22,27 @@ class Sockets:
     trace: Path  # file that QEMU writes them to
 
 
+@dataclass(frozen=True)
+class Ram:
+    """Guest memory in a file, as snapshots need it."""
+
+    file: Path
+    copy: bool  # a private copy of what the file holds: QEMU waits for the state that belongs to it; nothing boots
+
+
 def qemu_argv(
-    qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest, channel: str, sockets: Sockets
+    qemu: Qemu,
+    target: Target,
+    accelerator: Accelerator,
+    guest: Guest,
+    channel: str,
+    sockets: Sockets,
+    ram: Ram | None = None,
 ) -> tuple[str, ...]:
     """Arguments that boot ``guest`` on ``target``; QEMU connects to sockets on which we already listen."""
     return (
         *_machine(qemu, target, accelerator, guest, channel),
+        *(_ram(target, ram) if ram else ()),
         *("-chardev", f"socket,id=console,path={sockets.console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=port,path={sockets.port}", "-serial", "chardev:port"),
         *("-chardev", f"socket,id=qmp,path={sockets.qmp}", "-mon", "chardev=qmp,mode=control"),
@@ -80,6 +95,18 @@ def _machine(qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest,
         *recipe.argv,
         *("-kernel", str(guest.kernel.image), "-initrd", str(guest.initrd)),
         *("-append", " ".join(kernel_cmdline(target, accelerator, channel))),
+    )
+
+
+def _ram(target: Target, ram: Ram) -> tuple[str, ...]:
+    """The machine is otherwise the same for a snapshot and its copies: QEMU loads a state into no other."""
+    # rom=off: the file is only read, but the guest may write to its private pages.
+    share = "share=off,readonly=on,rom=off" if ram.copy else "share=on"
+    path = str(ram.file).replace(",", ",,")  # as QEMU's option parser wants it
+    return (
+        *("-object", f"memory-backend-file,id=ram,size={target.memory_mib}M,mem-path={path},{share}"),
+        *("-machine", "memory-backend=ram"),
+        *(("-incoming", "defer") if ram.copy else ()),
     )
 
 

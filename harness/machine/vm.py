@@ -18,7 +18,7 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 from qemu.qmp.protocol import ConnectError
 
 from harness.errors import InfraError
-from harness.machine.argv import Sockets, qemu_argv
+from harness.machine.argv import Ram, Sockets, qemu_argv
 from harness.machine.console import Console
 from harness.machine.target import Accelerator, Target
 from harness.machine.trace import TraceLog
@@ -43,6 +43,7 @@ class Vm:
         channel: str,
         evidence: Path,
         door: Door,
+        ram: Ram | None = None,
     ) -> None:
         self.target = target
         self.guest = guest
@@ -55,6 +56,7 @@ class Vm:
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor: QEMUMonitorProtocol | None = None
         self._launch = (qemu, target, accelerator, guest, channel)
+        self._ram = ram
 
     def __enter__(self) -> Vm:
         try:
@@ -86,7 +88,7 @@ class Vm:
         self._monitor = QEMUMonitorProtocol(str(sockets.qmp), server=True)
         self._stack.callback(self._close_monitor)
         qemu, target, accelerator, guest, channel = self._launch
-        argv = qemu_argv(qemu, target, accelerator, guest, channel, sockets)
+        argv = qemu_argv(qemu, target, accelerator, guest, channel, sockets, self._ram)
         log = self.evidence / "qemu.log"
         self._process = self._stack.enter_context(self._door.spawn(argv, output=log))
         try:
