@@ -27,14 +27,15 @@
 
 struct device;
 struct iommu_sva;
+struct kph_engine;
 struct kph_file;
 struct mm_struct;
 
 /* What differs between buses. */
 struct kph_bus {
 	u32 id;						/* KPH_SVA_BUS_* */
-	u32 (*has)(struct device *dev);			/* bits that only the bus knows; may be NULL */
-	u32 (*pasid_width)(struct device *dev);		/* bits; may be NULL */
+	u32 (*has)(const struct kph_engine *engine);	/* bits that only the bus knows; may be NULL */
+	u32 (*pasid_width)(const struct kph_engine *engine);	/* bits; may be NULL */
 };
 
 struct kph_engine {
@@ -97,6 +98,7 @@ long kph_free_global(struct kph_file *file, u32 pasid);
 long kph_count_global(struct kph_file *file, struct kph_sva_global *global);
 void kph_bonds_end(struct kph_file *file);
 
+bool kph_dma_known(const void __iomem *regs);
 irqreturn_t kph_dma_irq(int irq, void *data);
 long kph_dma(struct kph_file *file, struct kph_sva_dma *dma);
 long kph_dma_wait(struct kph_file *file, struct kph_sva_dma *dma);
@@ -119,6 +121,14 @@ void kph_pci_exit(void);
 #else
 static inline int kph_pci_init(void) { return 0; }
 static inline void kph_pci_exit(void) { }
+#endif
+
+#ifdef CONFIG_OF
+int kph_platform_init(void);
+void kph_platform_exit(void);
+#else
+static inline int kph_platform_init(void) { return 0; }
+static inline void kph_platform_exit(void) { }
 #endif
 
 #endif

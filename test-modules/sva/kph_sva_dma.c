@@ -29,6 +29,13 @@ static void kph_put(struct kph_engine *engine, unsigned int reg, u32 value)
 	iowrite32(value, engine->regs + reg);
 }
 
+/* Whether @regs are registers of the device and version that this module is for. */
+bool kph_dma_known(const void __iomem *regs)
+{
+	return ioread32(regs + KPH_DMA_ID) == KPH_DMA_ID_VALUE &&
+	       ioread32(regs + KPH_DMA_VERSION) == KPH_DMA_VERSION_VALUE;
+}
+
 /* KPH_DMA_CAPS, 0 without registers. */
 u32 kph_dma_caps(const struct kph_engine *engine)
 {

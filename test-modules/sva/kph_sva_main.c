@@ -84,12 +84,10 @@ static long kph_facts(struct kph_engine *engine, struct kph_sva_facts *facts)
 	facts->bond_bytes = kmalloc_size_roundup(sizeof(struct iommu_sva));
 	facts->mm_data_bytes = kmalloc_size_roundup(sizeof(struct iommu_mm_data));
 #endif
-	if (kph_dma_caps(engine) & KPH_DMA_CAPS_STALL)
-		facts->has |= KPH_SVA_HAS_STALL;
 	if (engine->bus->has)
-		facts->has |= engine->bus->has(dev);
+		facts->has |= engine->bus->has(engine);
 	if (engine->bus->pasid_width)
-		facts->pasid_width = engine->bus->pasid_width(dev);
+		facts->pasid_width = engine->bus->pasid_width(engine);
 	facts->max_pasids = kph_engine_max_pasids(engine);
 	strscpy(facts->device, dev_name(dev));
 
@@ -281,13 +279,20 @@ static int __init kph_init(void)
 		return ret;
 	ret = kph_pci_init();
 	if (ret)
-		kph_bare_exit();
+		goto out_bare;
+	ret = kph_platform_init();
+	if (!ret)
+		return 0;
+	kph_pci_exit();
+out_bare:
+	kph_bare_exit();
 	return ret;
 }
 module_init(kph_init);
 
 static void __exit kph_exit(void)
 {
+	kph_platform_exit();
 	kph_pci_exit();
 	kph_bare_exit();
 }

@@ -9,9 +9,9 @@
 #define KPH_PCI_BAR	0
 
 /* The IOMMU core enables PASID, ATS and PRI at probe: we only look. */
-static u32 kph_pci_has(struct device *dev)
+static u32 kph_pci_has(const struct kph_engine *engine)
 {
-	struct pci_dev *pdev = to_pci_dev(dev);
+	struct pci_dev *pdev = to_pci_dev(engine->dev);
 	u32 has = 0;
 
 	if (pdev->pasid_enabled)
@@ -23,9 +23,9 @@ static u32 kph_pci_has(struct device *dev)
 	return has;
 }
 
-static u32 kph_pci_pasid_width(struct device *dev)
+static u32 kph_pci_pasid_width(const struct kph_engine *engine)
 {
-	int max = pci_max_pasids(to_pci_dev(dev));
+	int max = pci_max_pasids(to_pci_dev(engine->dev));
 
 	return max > 0 ? ilog2(max) : 0;
 }
@@ -55,9 +55,7 @@ static int kph_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	regs = pcim_iomap_region(pdev, KPH_PCI_BAR, "kph_sva");
 	if (IS_ERR(regs))
 		return PTR_ERR(regs);
-	if (pci_resource_len(pdev, KPH_PCI_BAR) < KPH_DMA_WINDOW ||
-	    ioread32(regs + KPH_DMA_ID) != KPH_DMA_ID_VALUE ||
-	    ioread32(regs + KPH_DMA_VERSION) != KPH_DMA_VERSION_VALUE)
+	if (pci_resource_len(pdev, KPH_PCI_BAR) < KPH_DMA_WINDOW || !kph_dma_known(regs))
 		return dev_err_probe(dev, -ENODEV, "not a kph-dma of version %u\n",
 				     KPH_DMA_VERSION_VALUE);
 	pci_set_master(pdev);
