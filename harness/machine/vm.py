@@ -23,9 +23,10 @@ from harness.machine.console import Console
 from harness.machine.target import Accelerator, Target
 from harness.machine.trace import TraceLog
 from harness.model import Guest, Qemu
-from harness.proc import Door
+from harness.proc import Door, stop
 
 _START = 15.0  # seconds in which QEMU must have connected all its ports
+_COMMAND = 30.0  # seconds for QEMU's answer to a command on its monitor
 
 
 class Vm:
@@ -96,11 +97,14 @@ class Vm:
             self._stack.callback(self.console.join, 2.0)
             self.port = self._accept(port)
             self._monitor.accept(_START)
+            self._monitor.settimeout(_COMMAND)
         except (OSError, ConnectError, TimeoutError) as error:
             raise InfraError(
                 f"QEMU did not start: {log.read_text(errors='replace').strip() or error}",
                 f"its command is in {self._door.log}",
             ) from error
+        # First of all that happens at the end: the console is read to its end, which comes with QEMU's.
+        self._stack.callback(stop, self._process)
 
     def _listen(self, path: Path) -> socket.socket:
         listener = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
