@@ -20,6 +20,7 @@ from harness.build.qemu_recipe import Recipe, SourcePackage, load, patch_that_ad
 from harness.build.qemu_source import package_files, parse_dsc, release_file, series
 from harness.cache import Cache
 from harness.errors import InfraError, UserError
+from harness.machine import target
 from harness.model import Qemu
 from harness.proc import Door
 from harness.ui import Ui
@@ -528,7 +529,15 @@ def test_the_real_recipe_is_pinned_and_names_its_dsc() -> None:
     recipe = load()
     assert recipe.source.dsc == f"qemu_{recipe.source.version.partition(':')[2]}.dsc"
     assert len(recipe.source.dsc_sha256) == 64
-    assert any(word.startswith("--target-list=") for word in recipe.configure)
+
+
+def test_the_real_recipe_builds_the_emulators_of_all_targets() -> None:
+    recipe = load()
+    (listed,) = (word for word in recipe.configure if word.startswith("--target-list="))
+    arches = [each.removesuffix("-softmmu") for each in listed.partition("=")[2].split(",")]
+    assert [f"qemu-system-{arch}" for arch in arches] == list(recipe.targets)
+    assert {f"--with-devices-{arch}=kph" for arch in arches} <= set(recipe.configure)
+    assert {target.load(name).binary for name in target.known()} <= set(recipe.targets)
 
 
 def test_a_wrong_recipe_names_file_and_key(tmp_path: Path) -> None:
