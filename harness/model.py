@@ -219,6 +219,20 @@ class Phase:
     side: str  # base, patched, or empty
     seconds: float
     note: str = ""  # e.g. "from cache"
+    target: str = ""  # empty for what all targets share
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One target of a run."""
+
+    target: str
+    verdict: Verdict  # of this target alone
+    reasons: tuple[str, ...]  # why, worst first; empty for a plain pass
+    accelerator: str  # tcg or kvm, with the reason when it is a fallback; empty when it came to none
+    rows: tuple[Row, ...]
+    boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
+    facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
 
 
 @dataclass(frozen=True)
@@ -226,16 +240,17 @@ class RunResult:
     """Everything a report needs."""
 
     run: Path  # run directory
-    verdict: Verdict
-    reasons: tuple[str, ...]  # why, worst first; empty for a plain pass
+    verdict: Verdict  # over all targets
+    reasons: tuple[str, ...]  # why, worst first, with the target where there are several; empty for a plain pass
     tree: Tree
     series: Series | None
-    target: str
     flavour: str
     suite: str
     channel: str
-    accelerator: str  # tcg or kvm, with the reason when it is a fallback
-    rows: tuple[Row, ...]
+    cells: tuple[Cell, ...]  # one or more, in the order asked for
     phases: tuple[Phase, ...]
-    boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
-    facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row, target after target."""
+        return tuple(row for cell in self.cells for row in cell.rows)

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
@@ -22,19 +22,25 @@ class Ui:
     phases: list[Phase] = field(default_factory=list)  # in the order in which they ended
     _said: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _live: bool = False
+    _live: list[bool] = field(default_factory=lambda: [False])  # one item: views share it
+    _target: str = ""  # whose phases these are
+    _prefix: str = ""  # before each line
+
+    def view(self, target: str, named: bool) -> Ui:
+        """The same progress as one target tells it; ``named``: each of its lines begins with the target's name."""
+        return replace(self, _target=target, _prefix=f"{target}: " if named else "")
 
     def say(self, text: str) -> None:
         """A line that stays."""
         if not self.quiet:
             with self._lock:
                 self._clear()
-                self.console.print(text, markup=False, soft_wrap=True)
+                self.console.print(self._prefix + text, markup=False, soft_wrap=True)
 
     def once(self, text: str) -> None:
         """A line that stays, the first time only."""
-        if text not in self._said:
-            self._said.add(text)
+        if self._prefix + text not in self._said:
+            self._said.add(self._prefix + text)
             self.say(text)
 
     def live(self, text: str) -> None:
@@ -43,14 +49,14 @@ class Ui:
             return
         with self._lock:
             width = self.console.width - 1
-            self.console.file.write("\r\x1b[K" + text[:width])
+            self.console.file.write("\r\x1b[K" + (self._prefix + text)[:width])
             self.console.file.flush()
-            self._live = True
+            self._live[0] = True
 
     def _clear(self) -> None:
-        if self._live:
+        if self._live[0]:
             self.console.file.write("\r\x1b[K")
-            self._live = False
+            self._live[0] = False
 
     @contextlib.contextmanager
     def phase(self, name: str, side: str = "", note: str = "") -> Iterator[None]:
@@ -61,4 +67,4 @@ class Ui:
         finally:
             with self._lock:
                 self._clear()
-            self.phases.append(Phase(name, side, time.monotonic() - started, note))
+            self.phases.append(Phase(name, side, time.monotonic() - started, note, self._target))

@@ -32,11 +32,12 @@ _BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.K
 class SideResult:
     """What one kernel did."""
 
-    outcomes: tuple[Outcome, ...]  # in the order of the scenarios asked for
+    outcomes: tuple[Outcome, ...]  # of the scenarios that there are, in order
     boot_splats: tuple[Splat, ...]  # outside of any scenario: in boot, and after the last one
     boots: int  # VMs started
     boot_seconds: float  # of the first boot that worked; 0 when none did
     failure: str  # why there is no booted kernel at the end: not built, not booted; empty otherwise
+    otherwise: Outcome | None = None  # of every scenario that is not in outcomes; None: the kernel has no such scenario
 
 
 class SideRunner:

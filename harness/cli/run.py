@@ -12,9 +12,11 @@ import platformdirs
 from harness import doctor, report
 from harness.build.kernel import flavours
 from harness.cache import Cache
-from harness.campaign.validate import Request, Validation, run_folder
+from harness.campaign.request import Request
+from harness.campaign.validate import Validation, run_folder
 from harness.errors import UserError
 from harness.machine import target as targets
+from harness.machine.target import Target
 from harness.model import Verdict
 from harness.scenario import load as suites
 from harness.ui import Ui
@@ -22,6 +24,7 @@ from harness.ui import Ui
 NAME = "run"
 HELP = "build base and patched kernel, run a suite on both, and compare"
 
+_TARGET = "x86_64-vtd"
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 3}
 
 
@@ -30,7 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tree", required=True, help="a git checkout, a source folder, a tarball, or debian:7.3")
     add("--base", metavar="REV", help="revision of a git checkout to test (default: HEAD)")
     add("--series", action="append", default=[], help="mbox, folder of patches, A..B, b4:<message-id>; may be repeated")
-    add("--target", default="x86_64-vtd", help="machine, IOMMU and devices (default: %(default)s)")
+    add(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="machine, IOMMU and devices: a name, a YAML file of your own, several with commas, or all;"
+        f" may be repeated (default: {_TARGET})",
+    )
     add("--suite", default="sva", help="suite of scenarios (default: %(default)s)")
     add(
         "--scenario",
@@ -53,9 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     reports = [report.parse_request(text) for text in args.report]
     request = _request(args)
-    doctor.require(request.target)
+    for target in request.targets:
+        doctor.require(target)
     ui = Ui(quiet=args.quiet)
-    folder = _folder(args.run_dir, request.target.name)
+    folder = _folder(args.run_dir, request.targets)
     ui.say(f"run: {folder}")
     result = Validation(request, folder, Cache.default(), ui).run()
     report.write("json", result, folder / "report.json")
@@ -67,21 +78,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace) -> Request:
-    target = targets.load(args.target)
+    chosen = targets.choose(args.target or [_TARGET])
     suite = suites.load_suite(args.suite)
     return Request(
         tree=args.tree,
         base=args.base,
         series=tuple(args.series),
-        target=target,
+        targets=chosen,
         suite=suite,
         scenarios=suites.select(suite, args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
         flavour=_known("flavour", args.flavour, flavours()),
-        channel=_known("channel", args.channel, tuple(target.channels)),
+        channel=_channel(args.channel, chosen),
         accelerator=args.accel,
         qemu=args.qemu,
     )
+
+
+def _channel(name: str, chosen: Sequence[Target]) -> str:
+    for target in chosen:
+        _known(f"channel of {target.name}", name, tuple(target.channels))
+    return name
 
 
 def _known(what: str, name: str, names: Sequence[str]) -> str:
@@ -92,9 +109,10 @@ def _known(what: str, name: str, names: Sequence[str]) -> str:
     raise UserError(f"there is no {what} {name!r}", f"{hint}known: {', '.join(names)}")
 
 
-def _folder(wanted: Path | None, target: str) -> Path:
+def _folder(wanted: Path | None, chosen: Sequence[Target]) -> Path:
     if wanted is None:
-        return run_folder(Path(platformdirs.user_state_dir("kph")) / "runs", target)
+        name = chosen[0].name if len(chosen) == 1 else f"{len(chosen)}-targets"
+        return run_folder(Path(platformdirs.user_state_dir("kph")) / "runs", name)
     if wanted.exists() and any(wanted.iterdir()):
         raise UserError(
             f"the run directory {wanted} is not empty", "name a new one; a run's evidence is not overwritten"

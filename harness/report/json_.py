@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.model import IommuFault, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
+from harness.model import Cell, IommuFault, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
 from harness.report import View, clean, words
 
 NAME = "json"
 HELP = "everything, for programs; kph schema run prints its schema"
-SCHEMA = "kph.run.v1"
+SCHEMA = "kph.run.v2"
 
 
 def render(result: RunResult, view: View) -> str:
@@ -30,17 +30,30 @@ def document(result: RunResult) -> dict[str, Any]:
         "run": str(result.run),
         "tree": _tree(result.tree),
         "series": None if result.series is None else _series(result.series),
-        "target": result.target,
         "flavour": result.flavour,
         "suite": result.suite,
         "channel": result.channel,
-        "accelerator": result.accelerator,
-        "counts": {change.value: number for change, number in words.counts(result.rows).items()},
+        "targets": [_cell(cell) for cell in result.cells],
+        "counts": _counts(result.rows),
         "timings": [_phase(phase) for phase in result.phases],
         "scenarios": [_row(row) for row in result.rows],
-        "boot_splats": [_splat(splat) for splat in result.boot_splats],
-        "facts": dict(result.facts),
     }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "name": cell.target,
+        "verdict": cell.verdict.value,
+        "reasons": list(cell.reasons),
+        "accelerator": cell.accelerator,
+        "counts": _counts(cell.rows),
+        "boot_splats": [_splat(splat) for splat in cell.boot_splats],
+        "facts": dict(cell.facts),
+    }
+
+
+def _counts(rows: Sequence[Row]) -> dict[str, int]:
+    return {change.value: number for change, number in words.counts(rows).items()}
 
 
 def _tree(tree: Tree) -> dict[str, Any]:
@@ -62,7 +75,13 @@ def _series(series: Series) -> dict[str, Any]:
 
 
 def _phase(phase: Phase) -> dict[str, Any]:
-    return {"name": phase.name, "side": phase.side, "seconds": _seconds(phase.seconds), "note": phase.note}
+    return {
+        "name": phase.name,
+        "target": phase.target,
+        "side": phase.side,
+        "seconds": _seconds(phase.seconds),
+        "note": phase.note,
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:

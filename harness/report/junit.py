@@ -1,4 +1,4 @@
-"""JUnit XML: the scenarios on base and on patched as two suites, and the verdict as a third."""
+"""JUnit XML: for each target the scenarios on base and on patched as two suites, and the verdicts as the last one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
-from harness.model import Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.model import Cell, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.report import View, clean, words
 
 NAME = "junit"
@@ -18,24 +18,23 @@ HELP = "JUnit XML, for continuous integration"
 def render(result: RunResult, view: View) -> str:
     """See Format.render. A scenario that is skipped or fails on the base does so in the suite of the base."""
     xml: Any = JUnitXml("kph")  # the library has types for some of its methods only
-    sides = [("base", [(row, row.base) for row in result.rows])]
-    if result.series is not None:
-        sides.append(("patched", [(row, row.patched) for row in result.rows]))
-    for side, pairs in sides:
-        xml.add_testsuite(_suite(result, side, pairs))
+    for cell in result.cells:
+        xml.add_testsuite(_suite(result, cell, "base", [(row, row.base) for row in cell.rows]))
+        if result.series is not None:
+            xml.add_testsuite(_suite(result, cell, "patched", [(row, row.patched) for row in cell.rows]))
     xml.add_testsuite(_verdict(result))
     xml.update_statistics()
     text: str = xml.tostring().decode("utf-8")
     return text.rstrip("\n") + "\n"
 
 
-def _suite(result: RunResult, side: str, pairs: Iterable[tuple[Row, Outcome | None]]) -> TestSuite:
-    suite = TestSuite(clean.line(f"{result.suite}.{result.target}.{result.flavour}.{side}"))
+def _suite(result: RunResult, cell: Cell, side: str, pairs: Iterable[tuple[Row, Outcome | None]]) -> TestSuite:
+    suite = TestSuite(clean.line(f"{result.suite}.{cell.target}.{result.flavour}.{side}"))
     for name, value in (
         ("tree", f"{result.tree.spec} {result.tree.version} {result.tree.commit}"),
         ("series", result.series.title if result.series and side == "patched" else ""),
         ("channel", result.channel),
-        ("accelerator", result.accelerator),
+        ("accelerator", cell.accelerator),
         ("run", str(result.run)),
     ):
         suite.add_property(name, clean.line(value))
@@ -92,17 +91,26 @@ def _told(splat: Splat) -> Iterable[str]:
 
 
 def _verdict(result: RunResult) -> TestSuite:
+    """A case for each target, and with several one more for the run."""
     suite = TestSuite("verdict")
-    case = TestCase("verdict", clean.line(f"{result.target}.{result.flavour}"))
-    conclusion = clean.line(words.conclusion(result))
-    if result.verdict is Verdict.FAIL:
+    for cell in result.cells:
+        splats = "\n".join(line for splat in cell.boot_splats for line in _told(splat))
+        text = words.verdict_of(cell, result)
+        suite.add_testcase(_judged("verdict", f"{cell.target}.{result.flavour}", cell.verdict, text, splats))
+    if words.several(result):
+        suite.add_testcase(_judged("run", result.flavour, result.verdict, words.conclusion(result), ""))
+    return suite
+
+
+def _judged(name: str, group: str, verdict: Verdict, text: str, story: str) -> TestCase:
+    case = TestCase(name, clean.line(group))
+    conclusion = clean.line(text)
+    if verdict is Verdict.FAIL:
         case.result = [Failure(conclusion, "fail")]
-    elif result.verdict is Verdict.ERROR:
+    elif verdict is Verdict.ERROR:
         case.result = [Error(conclusion, "error")]
     else:
-        case.system_out = conclusion
-    boot = "\n".join(line for splat in result.boot_splats for line in _told(splat))
-    if boot:
-        case.system_out = boot
-    suite.add_testcase(case)
-    return suite
+        story = story or conclusion
+    if story:
+        case.system_out = story
+    return case

@@ -1,11 +1,14 @@
-"""KTAP version 1 (Documentation/dev-tools/ktap.rst): base, patched and the change as three nested tests."""
+"""KTAP version 1 (Documentation/dev-tools/ktap.rst): base, patched and the change as three nested tests.
+
+With several targets each is one test that has these in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.model import Change, Outcome, Row, RunResult, Status, Verdict
+from harness.model import Cell, Change, Outcome, Row, RunResult, Status, Verdict
 from harness.report import View, clean, words
 
 NAME = "ktap"
@@ -23,29 +26,45 @@ class _Point:
     directive: str = ""  # SKIP, TIMEOUT or ERROR
     data: str = ""  # why, after the directive
     notes: tuple[str, ...] = ()
+    subtests: tuple[_Point, ...] | None = None  # None: it is no parent
 
 
 def render(result: RunResult, view: View) -> str:
-    """See Format.render. The last test is the verdict; its subtests are what the series changed."""
-    tests = [("base", [_point(row, row.base) for row in result.rows])]
+    """See Format.render. The last test is the verdict; the subtests before it are what the series changed."""
+    if not words.several(result):
+        tests = _tests(result.cells[0], result)
+    else:
+        tests = tuple(_parent(cell.target, _tests(cell, result)) for cell in result.cells)
+        tests = (*tests, _verdict("verdict", result.verdict, words.conclusion(result)))
+    return "\n".join(("KTAP version 1", f"1..{len(tests)}", *_all(tests))) + "\n"
+
+
+def _tests(cell: Cell, result: RunResult) -> tuple[_Point, ...]:
+    tests = [_parent("base", [_point(row, row.base) for row in cell.rows])]
     if result.series is not None:
-        tests.append(("patched", [_point(row, row.patched) for row in result.rows]))
-        tests.append(("change", [_change(row) for row in result.rows]))
-    lines = ["KTAP version 1", f"1..{len(tests) + 1}"]
-    for number, (name, points) in enumerate(tests, 1):
-        lines += _nested(number, name, points)
-    lines += _lines(len(tests) + 1, _verdict(result))
-    return "\n".join(lines) + "\n"
+        tests.append(_parent("patched", [_point(row, row.patched) for row in cell.rows]))
+        tests.append(_parent("change", [_change(row) for row in cell.rows]))
+    notes = tuple(f"outside of any scenario: {splat.title}" for splat in cell.boot_splats)
+    return (*tests, _verdict("verdict", cell.verdict, words.verdict_of(cell, result), notes))
 
 
-def _nested(number: int, name: str, points: Sequence[_Point]) -> Iterator[str]:
-    yield "  KTAP version 1"
-    yield f"  1..{len(points)}"
-    for place, point in enumerate(points, 1):
-        yield from ("  " + line for line in _lines(place, point))
+def _parent(name: str, points: Sequence[_Point]) -> _Point:
     ran = [point for point in points if point.directive != "SKIP"]
-    whole = _Point(name, all(point.ok for point in ran), "" if ran else "SKIP", "" if ran else "all skipped")
-    yield from _lines(number, whole)
+    return _Point(
+        name,
+        all(point.ok for point in ran),
+        "" if ran else "SKIP",
+        "" if ran else "all skipped",
+        subtests=tuple(points),
+    )
+
+
+def _all(points: Sequence[_Point]) -> Iterator[str]:
+    for number, point in enumerate(points, 1):
+        if point.subtests is not None:
+            nested = ("KTAP version 1", f"1..{len(point.subtests)}", *_all(point.subtests))
+            yield from ("  " + line for line in nested)
+        yield from _lines(number, point)
 
 
 def _lines(number: int, point: _Point) -> Iterator[str]:
@@ -97,7 +116,5 @@ def _change(row: Row) -> _Point:
     return _Point(row.scenario, True, "", row.change.value)
 
 
-def _verdict(result: RunResult) -> _Point:
-    notes = tuple(f"outside of any scenario: {splat.title}" for splat in result.boot_splats)
-    directive = "ERROR" if result.verdict is Verdict.ERROR else ""
-    return _Point("verdict", result.verdict is Verdict.PASS, directive, words.conclusion(result), notes)
+def _verdict(name: str, verdict: Verdict, text: str, notes: tuple[str, ...] = ()) -> _Point:
+    return _Point(name, verdict is Verdict.PASS, "ERROR" if verdict is Verdict.ERROR else "", text, notes)

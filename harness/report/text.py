@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from harness.model import Change, Outcome, Row, RunResult, Splat, Status, Verdict
-from harness.report import View, clean, words
+from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.report import View, clean, table, words
 from harness.report.page import Page
 from harness.verdict import splatset
 
 NAME = "text"
 HELP = "a table and the details of what went wrong, for people"
 
-_WIDE = 110  # columns from which the reasons have a column of their own
 _STEPS = 5  # failing steps shown of one scenario
 _FAULTS = 5  # DMA faults shown of one scenario
-_STYLES = {
-    Change.REGRESSED: "bold red",
-    Change.NEW_FAILURE: "bold red",
-    Change.UNKNOWN: "bold magenta",
-    Change.FIXED: "bold green",
-    Change.NEW_PASS: "green",
-    Change.UNCHANGED: "dim",
-    Change.BASE_ONLY: "",
-}
-_STATUS_STYLES = {
-    Status.PASS: "green",
-    Status.FAIL: "red",
-    Status.CRASH: "bold red",
-    Status.HANG: "bold red",
-    Status.SKIP: "yellow",
-    Status.ERROR: "magenta",
-}
 _VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.ERROR: "bold magenta"}
 
 
@@ -47,11 +22,13 @@ def render(result: RunResult, view: View) -> str:
     """See Format.render."""
     page = Page(view)
     _head(page, result)
-    _table(page, result, view)
-    _skips(page, result)
-    for group in words.alike(row for row in words.ordered(result.rows) if words.needs_detail(row)):
-        _detail(page, group)
-    _outside(page, result)
+    table.draw(page, result, view)
+    for cell in result.cells:
+        name = cell.target if words.several(result) else ""
+        _skips(page, cell, name)
+        for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
+            _detail(page, group, name)
+        _outside(page, cell, result, name)
     _times(page, result)
     _reasons(page, result)
     page.paragraph(f"Verdict: {words.conclusion(result)}", _VERDICT_STYLES[result.verdict])
@@ -60,100 +37,42 @@ def render(result: RunResult, view: View) -> str:
 
 def _head(page: Page, result: RunResult) -> None:
     flavour = "" if result.flavour == "base" else f", flavour {result.flavour}"
-    page.paragraph(f"{result.suite} on {result.target}{flavour}, over {result.channel}", "bold")
+    page.paragraph(f"{result.suite} on {words.targets(result)}{flavour}, over {result.channel}", "bold")
     page.field("tree", f"{result.tree.spec}, Linux {result.tree.version}, commit {result.tree.commit[:12]}")
     if result.series is not None:
         number = len(result.series.patches)
         page.field("series", f"{result.series.title} ({number} patch{'' if number == 1 else 'es'})")
-    page.field("machine", result.accelerator)
+    if words.several(result):
+        for cell in result.cells:
+            page.field("machine", f"{cell.target}: {cell.accelerator or 'none'}")
+    else:
+        page.field("machine", result.cells[0].accelerator)
     page.path("evidence", str(result.run))
     page.line()
 
 
-# --- table --------------------------------------------------------------------
-def _table(page: Page, result: RunResult, view: View) -> None:
-    wide = page.width >= _WIDE
-    both = result.series is not None
-    table = Table(box=box.SIMPLE_HEAD if view.colour else None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    heads = ("CHANGE", "SCENARIO", "BASE", "PATCHED") if both else ("SCENARIO", "RESULT")
-    for head in heads:
-        table.add_column(head, overflow="fold", no_wrap=head != "SCENARIO")
-    if wide:
-        table.add_column("WHY", overflow="fold")
-    quiet, said = [], ""
-    for row in words.ordered(result.rows):
-        if words.is_quiet(row) and not view.verbose:
-            quiet.append(row)
-            continue
-        reason = clean.line(words.why(row))
-        _add(
-            table, row, clean.line(_label(row, result)), "as above" if reason and reason == said else reason, both, wide
-        )
-        said = reason
-    for name, group in _grouped(quiet):
-        _add_group(table, name, group, both, wide)
-    page.table(table)
-    page.line()
-
-
-def _label(row: Row, result: RunResult) -> str:
-    elsewhere = [part for part, own in ((row.target, result.target), (row.flavour, result.flavour)) if part != own]
-    return f"{row.scenario} ({', '.join(elsewhere)})" if elsewhere else row.scenario
-
-
-def _add(table: Table, row: Row, label: str, reason: str, both: bool, wide: bool) -> None:
-    name: RenderableType = Text(label)
-    if not wide and reason:
-        name = Group(name, Padding(Text(reason), (0, 0, 0, 2)))
-    cells = [name, _status(row.base), _status(row.patched)] if both else [name, _status(row.base)]
-    if both:
-        cells.insert(0, Text(row.change.value, _STYLES[row.change]))
-    table.add_row(*cells, *([Text(reason)] if wide else []))
-
-
-def _status(outcome: Outcome | None) -> Text:
-    return Text("-") if outcome is None else Text(outcome.status.value, _STATUS_STYLES[outcome.status])
-
-
-def _grouped(rows: Iterable[Row]) -> tuple[tuple[Status, tuple[Row, ...]], ...]:
-    groups: dict[Status, list[Row]] = {}
-    for row in rows:
-        outcome = words.tested(row)
-        if outcome is not None:
-            groups.setdefault(outcome.status, []).append(row)
-    return tuple((status, tuple(group)) for status, group in groups.items())
-
-
-def _add_group(table: Table, status: Status, rows: tuple[Row, ...], both: bool, wide: bool) -> None:
-    number = f"{len(rows)} scenario{'' if len(rows) == 1 else 's'} (-v lists them)"
-    result = Text(status.value, _STATUS_STYLES[status])
-    cells = [Text(number, "dim"), result]
-    if both:
-        cells = [Text(Change.UNCHANGED.value, "dim"), Text(number, "dim"), result, result]
-    table.add_row(*cells, *([Text("")] if wide else []))
-
-
 # --- below the table --------------------------------------------------------------
-def _skips(page: Page, result: RunResult) -> None:
-    total = len(result.rows)
+def _skips(page: Page, cell: Cell, name: str) -> None:
+    total = len(cell.rows)
     for side, outcomes in (
-        ("base", [row.base for row in result.rows]),
-        ("patched", [row.patched for row in result.rows]),
+        ("base", [row.base for row in cell.rows]),
+        ("patched", [row.patched for row in cell.rows]),
     ):
         groups = words.skips(outcomes)
         if not groups:
             continue
         number = sum(len(group.scenarios) for group in groups)
-        page.line(f"SKIPPED on {side}: {number} of {total}", "bold yellow")
+        page.line(f"SKIPPED on {f'{name}, ' * bool(name)}{side}: {number} of {total}", "bold yellow")
         for group in groups:
             page.count(len(group.scenarios), f"{group.reason}\n{', '.join(group.scenarios)}")
         page.line()
 
 
-def _detail(page: Page, group: tuple[Row, ...]) -> None:
+def _detail(page: Page, group: tuple[Row, ...], target: str) -> None:
     row, *others = group
     name = f"{row.scenario} and {len(others)} more" if others else row.scenario
-    page.paragraph(f"{name}: {_move(row)}", _STYLES[row.change] or "bold red")
+    name += f" on {target}" if target else ""
+    page.paragraph(f"{name}: {_move(row)}", table.STYLES[row.change] or "bold red")
     if others:
         page.field("also", ", ".join(other.scenario for other in others))
     elif row.summary:
@@ -224,12 +143,12 @@ def _replay(page: Page, evidence: Path) -> None:
         page.path("replay", f"sh {shlex.quote(str(script))}")
 
 
-def _outside(page: Page, result: RunResult) -> None:
-    if not result.boot_splats:
+def _outside(page: Page, cell: Cell, result: RunResult, name: str) -> None:
+    if not cell.boot_splats:
         return
     new = ", new with the series" if result.series else ""
-    page.line(f"Outside of any scenario{new}:", "bold red")
-    for count in splatset.tally(result.boot_splats):
+    page.line(f"Outside of any scenario{f' on {name}' if name else ''}{new}:", "bold red")
+    for count in splatset.tally(cell.boot_splats):
         _splat(page, count.splat, count.times)
     page.line()
 
@@ -252,11 +171,13 @@ def _times(page: Page, result: RunResult) -> None:
         for row in advised:
             outcome = words.tested(row)
             for advice in outcome.advice if outcome else ():
-                page.paragraph(f"{row.scenario}: {advice}", indent=2)
+                target = f" on {row.target}" if words.several(result) else ""
+                page.paragraph(f"{row.scenario}{target}: {advice}", indent=2)
         page.line()
     parts = []
     for phase in result.phases:
-        name = " ".join(part for part in (phase.name, phase.side) if part)
+        target = phase.target if words.several(result) else ""
+        name = " ".join(part for part in (phase.name, target, phase.side) if part)
         parts.append(f"{name} {phase.seconds:.1f} s" + (f" ({phase.note})" if phase.note else ""))
     if parts:
         page.paragraph(f"Time: {', '.join(parts)}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.model import Change, Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.verdict import generic
 
 BAD = (Status.CRASH, Status.HANG, Status.FAIL)
@@ -38,10 +39,11 @@ def tested(row: Row) -> Outcome | None:
 
 def ordered(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Worst first; equal ones keep their order."""
-    return tuple(sorted(rows, key=_rank))
+    return tuple(sorted(rows, key=rank))
 
 
-def _rank(row: Row) -> tuple[int, int]:
+def rank(row: Row) -> tuple[int, int]:
+    """Small for what is bad."""
     outcome = tested(row)
     return _WORST_FIRST.index(row.change), _STATUS.index(outcome.status) if outcome else len(_STATUS)
 
@@ -95,9 +97,11 @@ def why(row: Row) -> str:
     """The reason in one line: what the tested kernel did, else why the other side says nothing."""
     outcome = tested(row)
     if row.change is Change.UNKNOWN:
-        sides = (("base", row.base), ("patched", row.patched))
-        missing = [f"{side}: {_gap(one)}" for side, one in sides if one is None or one.status is Status.ERROR]
-        return "; ".join(missing)
+        gaps: dict[str, list[str]] = {}
+        for side, one in (("base", row.base), ("patched", row.patched)):
+            if one is None or one.status is Status.ERROR:
+                gaps.setdefault(_gap(one), []).append(side)
+        return "; ".join(f"{' and '.join(sides)}: {gap}" for gap, sides in gaps.items())
     if outcome is None:
         return ""
     titles = ", ".join(splat.title for splat in splats(row))
@@ -122,27 +126,52 @@ def counts(rows: Sequence[Row]) -> dict[Change, int]:
 
 
 def where(result: RunResult) -> str:
-    """Target, kernel and suite, as in a sentence."""
+    """Targets, kernel and suite, as in a sentence."""
     flavour = "" if result.flavour == "base" else f" ({result.flavour})"
-    return f"{result.target}{flavour}, Linux {result.tree.version}, suite {result.suite}"
+    return f"{targets(result)}{flavour}, Linux {result.tree.version}, suite {result.suite}"
+
+
+def targets(result: RunResult) -> str:
+    """Names of the targets: "a", "a and b", "a, b and c"."""
+    return _listed([cell.target for cell in result.cells])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def several(result: RunResult) -> bool:
+    """Whether the run has more than one target, so that each thing needs its target's name."""
+    return len(result.cells) > 1
 
 
 def conclusion(result: RunResult) -> str:
     """The verdict and why, for a mail."""
-    what = "the series" if result.series else "the tree"
     if result.verdict is Verdict.PASS:
-        return f"pass. {where(result)}: {_found(result)}."
+        found = [_found(cell, result.series is not None) for cell in result.cells]
+        if several(result):
+            found = [f"{cell.target}: {text}" for cell, text in zip(result.cells, found, strict=True)]
+        return f"pass. {where(result)}: {'; '.join(found)}."
     reasons = "; ".join(reason.split("\n")[0].rstrip(".") for reason in result.reasons) or "no reason given"
-    if result.verdict is Verdict.FAIL:
-        return f"fail. {where(result)}: {reasons}."
-    return f"error. {where(result)}: {reasons}; so nothing can be said of {what}."
+    silent = [cell.target for cell in result.cells if cell.verdict is Verdict.ERROR]
+    gap = f"so nothing can be said of {'the series' if result.series else 'the tree'}"
+    if silent and several(result):
+        gap += f" on {_listed(silent)}"
+    return f"{result.verdict.value}. {where(result)}: {reasons}{f'; {gap}' if silent else ''}."
 
 
-def _found(result: RunResult) -> str:
-    skipped = sum(outcome is not None and outcome.status is Status.SKIP for outcome in map(tested, result.rows))
+def verdict_of(cell: Cell, result: RunResult) -> str:
+    """The verdict of one target, as if the run had no other."""
+    alone = dataclasses.replace(result, verdict=cell.verdict, reasons=cell.reasons, cells=(cell,))
+    return conclusion(alone)
+
+
+def _found(cell: Cell, series: bool) -> str:
+    outcomes = [tested(row) for row in cell.rows]
+    skipped = sum(outcome is not None and outcome.status is Status.SKIP for outcome in outcomes)
     tail = f" ({skipped} skipped)" if skipped else ""
-    if result.series is None:
-        passed = sum(outcome is not None and outcome.status is Status.PASS for outcome in map(tested, result.rows))
-        return f"{passed} of {len(result.rows)} scenarios pass{tail}"
-    parts = ", ".join(f"{number} {change.value}" for change, number in counts(result.rows).items())
-    return f"the series makes nothing worse in {len(result.rows)} scenarios: {parts}{tail}"
+    if not series:
+        passed = sum(outcome is not None and outcome.status is Status.PASS for outcome in outcomes)
+        return f"{passed} of {len(cell.rows)} scenarios pass{tail}"
+    parts = ", ".join(f"{number} {change.value}" for change, number in counts(cell.rows).items())
+    return f"the series makes nothing worse in {len(cell.rows)} scenarios: {parts}{tail}"

@@ -35,18 +35,23 @@ The verdict of a run::
     pass    otherwise
 
 Failure wins over error: what is known to be broken stays broken. Advice never fails.
+
+Each target of a run is judged so by itself, and the run by its targets: fail if any of them fails, else error if any
+of them is an error, else pass. So the exit status is 1 as soon as one target shows a failure, 3 only if no target
+does. The reasons name every target that did not pass, so that neither hides the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from harness.model import Change, Outcome, Row, Splat, Status, Verdict
+from harness.model import Cell, Change, Outcome, Row, Splat, Status, Verdict
 from harness.verdict import splatset
 
 _LEVEL = {Status.PASS: 0, Status.FAIL: 1, Status.HANG: 2, Status.CRASH: 2}
 _BAD = (Status.FAIL, Status.HANG, Status.CRASH)
 _EVIDENCE = (Status.PASS, Status.FAIL)  # the scenario said something of the kernel, good or bad
+_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS)
 _NAMED = 5  # scenarios named in one reason
 
 
@@ -138,6 +143,17 @@ def judge(rows: Sequence[Row], boot_splats: Sequence[Splat] = ()) -> tuple[Verdi
     if failures:
         return Verdict.FAIL, (*failures, *gaps)
     return (Verdict.ERROR, gaps) if gaps else (Verdict.PASS, ())
+
+
+def together(cells: Sequence[Cell]) -> tuple[Verdict, tuple[str, ...]]:
+    """What a run says over all its targets, and why: failures first, each with its target where there are several."""
+    worst_first = [cell for verdict in _WORST_FIRST for cell in cells if cell.verdict is verdict]
+    verdict = worst_first[0].verdict if worst_first else Verdict.ERROR
+    return verdict, tuple(reason for cell in worst_first for reason in _told(cell.reasons, cell.target, len(cells)))
+
+
+def _told(reasons: Iterable[str], target: str, targets: int) -> Iterable[str]:
+    return (f"{target}: {reason}" if targets > 1 else reason for reason in reasons)
 
 
 def _of_series(row: Row) -> bool:

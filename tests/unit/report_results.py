@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from harness.model import (
+    Cell,
     IommuFault,
     Outcome,
     Patch,
@@ -97,28 +99,43 @@ def _both(name: str, base: tuple[Status, str], patched: tuple[Status, str], **mo
 def _result(
     rows: tuple[Row, ...], series: Series | None = SERIES, boot: tuple[Splat, ...] = (), reasons: tuple[str, ...] = ()
 ) -> RunResult:
+    return _run((_cell("x86_64-vtd", rows, boot, reasons),), series)
+
+
+def _cell(target: str, rows: tuple[Row, ...], boot: tuple[Splat, ...] = (), reasons: tuple[str, ...] = ()) -> Cell:
     verdict, why = compare.judge(rows, boot)
+    return Cell(
+        target,
+        verdict,
+        (*reasons, *why),
+        "tcg: /dev/kvm opens, but its test guest did not end within 2 s",
+        tuple(dataclasses.replace(row, target=target) for row in rows),
+        boot,
+        facts={"qemu": "10.2.2", "boots": {"base": 1, "patched": 2}, "path": RUN},
+    )
+
+
+def _run(cells: tuple[Cell, ...], series: Series | None = SERIES) -> RunResult:
+    verdict, reasons = compare.together(cells)
+    phases = [Phase("fetch", "", 1.234)]
+    for cell in cells:
+        phases += [
+            Phase("build", "base", 80.21, "from cache", cell.target),
+            Phase("build", "patched", 21.9, "", cell.target),
+            Phase("scenarios", "base", 12.0, "", cell.target),
+            Phase("scenarios", "patched", 13.04, "", cell.target),
+        ]
     return RunResult(
         run=RUN,
         verdict=verdict,
-        reasons=(*reasons, *why),
+        reasons=reasons,
         tree=TREE,
         series=series,
-        target="x86_64-vtd",
         flavour="base",
         suite="sva",
         channel="serial",
-        accelerator="tcg: /dev/kvm opens, but its test guest did not end within 2 s",
-        rows=rows,
-        phases=(
-            Phase("fetch", "", 1.234),
-            Phase("build", "base", 80.21, "from cache"),
-            Phase("build", "patched", 21.9),
-            Phase("scenarios", "base", 12.0),
-            Phase("scenarios", "patched", 13.04),
-        ),
-        boot_splats=boot,
-        facts={"qemu": "10.2.2", "boots": {"base": 1, "patched": 2}, "path": RUN},
+        cells=cells,
+        phases=tuple(phases),
     )
 
 
@@ -192,7 +209,33 @@ HOSTILE = (
 )
 
 
-def hostile() -> RunResult:
+def targets_pass() -> RunResult:
+    return _run((_cell("x86_64-vtd", passing().rows), _cell("arm64-smmuv3", passing().rows)))
+
+
+def targets_differ() -> RunResult:
+    """The series fails on one target, of the next there is no evidence; each has a scenario that others lack."""
+    ok, bad = (Status.PASS, ""), (Status.FAIL, "step 3: expected ret 0, got ret -28 (ENOSPC)")
+    error = "no accelerator of arm64-smmuv3 can run a guest"
+    names = (*(row.scenario for row in _passes(3)), "p01-own-bind", "arm-only")
+    dead = [Outcome(name, Status.ERROR, error, 0.0, evidence=RUN / "arm64-smmuv3") for name in names]
+    broken = tuple(_row(each.scenario, each, each) for each in dead)
+    rows = (*_passes(3), _both("p01-own-bind", ok, bad), _both("x86-only", ok, ok))
+    fine = (*_passes(3), *_own(1))
+    return _run(
+        (
+            _cell("x86_64-vtd", rows, (WARN,)),
+            _cell("arm64-smmuv3", broken, reasons=(f"base: {error}", f"patched: {error}")),
+            _cell("mine", fine),
+        )
+    )
+
+
+def targets_alone() -> RunResult:
+    return _run((_cell("x86_64-vtd", tree_alone().rows), _cell("arm64-smmuv3", tree_alone().rows[:4])), None)
+
+
+def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
     """Every string that a guest, a mail or a suite can choose is hostile."""
     splat = Splat(SplatKind.WARN, HOSTILE, (HOSTILE,), (HOSTILE, HOSTILE), 1)
     step = StepResult("1", HOSTILE, False, HOSTILE, HOSTILE, float("nan"))
@@ -213,25 +256,39 @@ def hostile() -> RunResult:
         compare.row(HOSTILE, HOSTILE, HOSTILE, fine, bad, True),
         compare.row(HOSTILE, HOSTILE, HOSTILE, skip, skip, True),
     )
+    facts = {HOSTILE: HOSTILE, "n": float("nan"), "s": {HOSTILE}}
     return RunResult(
         run=RUN,
         verdict=Verdict.FAIL,
         reasons=(HOSTILE,),
         tree=Tree(HOSTILE, RUN, HOSTILE, HOSTILE, HOSTILE, HOSTILE),
         series=Series((HOSTILE,), HOSTILE, (Patch(1, HOSTILE, HOSTILE, b"", (HOSTILE,), HOSTILE),)),
-        target=HOSTILE,
         flavour=HOSTILE,
         suite=HOSTILE,
         channel=HOSTILE,
-        accelerator=HOSTILE,
-        rows=rows,
-        phases=(Phase(HOSTILE, "base", float("nan"), HOSTILE),),
-        boot_splats=(splat,),
-        facts={HOSTILE: HOSTILE, "n": float("nan"), "s": {HOSTILE}},
+        cells=tuple(Cell(target, Verdict.FAIL, (HOSTILE,), HOSTILE, rows, (splat,), facts) for target in targets),
+        phases=(Phase(HOSTILE, "base", float("nan"), HOSTILE, HOSTILE),),
     )
 
 
-CASES = {case.__name__: case for case in (passing, failing, no_evidence, tree_alone, not_built, not_booted)}
+def hostile_targets() -> RunResult:
+    return hostile((HOSTILE, "x86_64-vtd"))
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        passing,
+        failing,
+        no_evidence,
+        tree_alone,
+        not_built,
+        not_booted,
+        targets_pass,
+        targets_differ,
+        targets_alone,
+    )
+}
 
 
 def golden(case: str, width: int) -> Path:

@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from harness import data
 from harness.errors import UserError
 from harness.machine import target
 from harness.machine.argv import Sockets, qemu_argv, replay_script
@@ -73,11 +75,57 @@ def test_an_unknown_target_lists_the_known_ones() -> None:
         ("summary: s\ncpus: many\n", "cpus"),
         ("summary: s\nno_such_field: 1\n", "no_such_field"),
         ("summary: s\nkernel: {make_arch: 3}\n", "kernel.make_arch"),
+        (None, "cannot be read"),
     ],
 )
-def test_a_wrong_target_file_is_named_with_its_field(tmp_path: Path, text: str, named: str) -> None:
+def test_a_wrong_target_file_is_named_with_its_field(tmp_path: Path, text: str | None, named: str) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text(text)
+    if text is not None:
+        file.write_text(text)
     with pytest.raises(UserError) as caught:
         target.parse(file)
     assert "mine.yaml" in caught.value.message and named in str(caught.value)
+
+
+def _derived(folder: Path, name: str, **changes: object) -> Path:
+    """A target file of the user's own: a known one with ``changes``."""
+    raw = yaml.safe_load((data.folder("qemu") / "machines" / f"{NAMES[-1]}.yaml").read_text())
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump({**raw, **changes}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fault_events": ["nothing"]}, "fault_events: nothing must be in 'trace', too"),
+        ({"channels": {"ssh": {}}}, "'serial' is missing"),
+        ({"accelerators": [{"name": "kvm", "argv": [], "probe": True}]}, "one without 'probe'"),
+        ({"cpus": 0}, "cpus"),
+    ],
+)
+def test_a_target_of_ones_own_is_checked_like_the_others(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        target.choose([str(_derived(tmp_path, "mine", **changes))])
+    assert said in caught.value.message and "mine.yaml" in caught.value.message
+
+
+def test_targets_are_chosen_by_name_by_file_and_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = _derived(tmp_path, "mine", memory_mib=512)
+    monkeypatch.chdir(tmp_path)
+    assert [each.name for each in target.choose(["all"])] == list(NAMES)
+    assert [each.name for each in target.choose([NAMES[0], NAMES[0]])] == [NAMES[0]]
+    assert [each.name for each in target.choose([f"{mine},{NAMES[0]}"])] == ["mine", NAMES[0]]
+    assert [each.name for each in target.choose(["all", "./mine.yaml"])] == [*NAMES, "mine"]
+    assert target.choose(["mine.yaml"])[0].memory_mib == 512
+
+
+def test_names_of_targets_are_plain_and_used_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="two targets are named"):
+        target.choose([NAMES[-1], str(_derived(tmp_path, NAMES[-1]))])
+    for name in ("all", ".hidden", "a b"):
+        with pytest.raises(UserError, match=r"name of all targets|name: "):
+            target.choose([str(_derived(tmp_path, name))])
+    for word in ("", ","):
+        with pytest.raises(UserError, match="names no target"):
+            target.choose([word])

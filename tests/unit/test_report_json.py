@@ -16,7 +16,7 @@ from harness.model import Change, RunResult, SplatKind, Status, Verdict
 from harness.report import render
 from tests.unit import report_results as results
 
-_CASES = {**results.CASES, "hostile": results.hostile}
+_CASES = {**results.CASES, "hostile": results.hostile, "hostile_targets": results.hostile_targets}
 
 
 def _validator() -> jsonschema.Draft202012Validator:
@@ -45,9 +45,10 @@ def test_the_schema_knows_every_word() -> None:
     defs = known["$defs"]
     assert set(defs["outcome"]["properties"]["status"]["enum"]) == {status.value for status in Status}
     assert set(defs["scenario"]["properties"]["change"]["enum"]) == {change.value for change in Change}
-    assert set(known["properties"]["counts"]["properties"]) == {change.value for change in Change}
+    assert set(defs["counts"]["properties"]) == {change.value for change in Change}
     assert set(defs["splat"]["properties"]["kind"]["enum"]) == {kind.value for kind in SplatKind}
-    assert set(known["properties"]["verdict"]["enum"]) == {verdict.value for verdict in Verdict}
+    for node in (known, defs["target"]):
+        assert set(node["properties"]["verdict"]["enum"]) == {verdict.value for verdict in Verdict}
 
 
 def _objects(node: object) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ def test_the_schema_is_strict_and_documented() -> None:
         lambda document: document["scenarios"][0]["base"].update(seconds=-1),
         lambda document: document["scenarios"][5]["patched"]["faults"][0].update(address=4096),
         lambda document: document["timings"][0].update(side="left"),
-        lambda document: document["boot_splats"][0].update(kind="ouch"),
+        lambda document: document["targets"][0]["boot_splats"][0].update(kind="ouch"),
         lambda document: document["series"]["patches"][0].update(number=0),
     ],
 )
@@ -94,7 +95,7 @@ def test_the_schema_refuses_damage(damage: Callable[[dict[str, Any]], object]) -
 
 def test_what_readers_rely_on() -> None:
     document = _report(results.failing)
-    assert (document["schema"], document["verdict"]) == ("kph.run.v1", "fail")
+    assert (document["schema"], document["verdict"]) == ("kph.run.v2", "fail")
     assert document["tree"]["version"] == "7.3.4" and len(document["series"]["patches"]) == 2
     assert [phase["name"] for phase in document["timings"]] == ["fetch", "build", "build", "scenarios", "scenarios"]
     rows = {row["id"]: row for row in document["scenarios"]}
@@ -104,7 +105,21 @@ def test_what_readers_rely_on() -> None:
     assert hang["base"]["reason"] == results.NO_API and hang["patched"]["seconds"] == 0.25
     assert rows["g12-killed-while-bound"]["new_splats"][0]["title"] == results.UAF.title
     assert document["counts"]["regressed"] == 2 and "base only" not in document["counts"]
-    assert document["facts"]["path"] == str(results.RUN)
+    assert document["targets"][0]["facts"]["path"] == str(results.RUN)
+
+
+def test_every_row_names_its_target() -> None:
+    document = _report(results.targets_differ)
+    names = ["x86_64-vtd", "arm64-smmuv3", "mine"]
+    assert [cell["name"] for cell in document["targets"]] == names
+    assert [cell["verdict"] for cell in document["targets"]] == ["fail", "error", "pass"]
+    assert document["verdict"] == "fail"
+    own = [row for row in document["scenarios"] if row["id"] == "p01-own-bind"]
+    assert [(row["target"], row["change"]) for row in own] == list(
+        zip(names, ["regressed", "unknown", "new pass"], strict=True)
+    )
+    assert document["counts"]["unknown"] == 5 and document["targets"][1]["counts"] == {"unknown": 5}
+    assert {phase["target"] for phase in document["timings"]} == {"", *names}
 
 
 def test_without_a_series() -> None:
@@ -119,4 +134,4 @@ def test_hostile_text_is_kept_as_ascii() -> None:
     document = json.loads(text)
     told = document["scenarios"][0]["patched"]["splats"][0]["text"][0]
     assert told == results.HOSTILE.replace("\ud800", "?")
-    assert document["scenarios"][0]["patched"]["seconds"] == 0.0 and document["facts"]["n"] is None
+    assert document["scenarios"][0]["patched"]["seconds"] == 0.0 and document["targets"][0]["facts"]["n"] is None

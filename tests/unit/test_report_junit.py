@@ -11,12 +11,16 @@ from junitparser import JUnitXml
 from harness.report import render
 from tests.unit import report_results as results
 
-_CASES = {**results.CASES, "hostile": results.hostile}
+_CASES = {**results.CASES, "hostile": results.hostile, "hostile_targets": results.hostile_targets}
 
 
 def _suites(text: str) -> dict[str, Any]:
     xml: Any = JUnitXml.fromstring(text.encode())
     return {suite.name: suite for suite in xml}
+
+
+def _kinds(case: Any) -> list[str]:
+    return [type(each).__name__ for each in case.result]
 
 
 @pytest.mark.parametrize("case", _CASES)
@@ -34,16 +38,30 @@ def test_well_formed_with_right_sums(case: str) -> None:
 def test_base_and_patched_are_suites_of_their_own() -> None:
     suites = _suites(render("junit", results.failing()))
     assert list(suites) == ["sva.x86_64-vtd.base.base", "sva.x86_64-vtd.base.patched", "verdict"]
-    base, patched = (
-        {case.name: [type(result).__name__ for result in case.result] for case in suite}
-        for suite in list(suites.values())[:2]
-    )
+    base, patched = ({case.name: _kinds(case) for case in suite} for suite in list(suites.values())[:2])
     assert base["p01-own-bind"] == ["Skipped"] and patched["p01-own-bind"] == []
     assert base["g12-killed-while-bound"] == [] and patched["g12-killed-while-bound"] == ["Failure"]
     assert base["p16-error-paths"] == ["Error"] and patched["p16-error-paths"] == []
     assert len(base) == len(patched) == len(results.failing().rows)
     verdict = next(iter(suites["verdict"]))
     assert type(verdict.result[0]).__name__ == "Failure" and "2 scenarios regressed" in verdict.result[0].message
+
+
+def test_each_target_has_its_suites_and_its_verdict() -> None:
+    suites = _suites(render("junit", results.targets_differ()))
+    targets = ("x86_64-vtd", "arm64-smmuv3", "mine")
+    sides = [f"sva.{target}.base.{side}" for target in targets for side in ("base", "patched")]
+    assert list(suites) == [*sides, "verdict"]
+    verdicts = [
+        (case.name, case.classname, [type(each).__name__ for each in case.result]) for case in suites["verdict"]
+    ]
+    assert verdicts == [
+        ("verdict", "x86_64-vtd.base", ["Failure"]),
+        ("verdict", "arm64-smmuv3.base", ["Error"]),
+        ("verdict", "mine.base", []),
+        ("run", "base", ["Failure"]),
+    ]
+    assert {case.classname for case in suites["sva.arm64-smmuv3.base.base"]} == {"arm64-smmuv3.base"}
 
 
 def test_what_went_wrong_is_in_the_case() -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.model import Verdict
 from harness.report import render
 from tests.unit import report_results as results
 
 _RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+)(?: (?P<name>[^#]*?))?(?: # (?P<data>.*))?$")
 _DIRECTIVE = re.compile(r"(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b ?(.*)")
-_CASES = {**results.CASES, "hostile": results.hostile}
+_CASES = {**results.CASES, "hostile": results.hostile, "hostile_targets": results.hostile_targets}
 
 
 @dataclass
@@ -65,11 +66,24 @@ def read(text: str) -> dict[str, Test]:
 def test_it_is_ktap(case: str) -> None:
     result = _CASES[case]()
     tests = read(render("ktap", result))
-    groups = ["base"] if result.series is None else ["base", "patched", "change"]
-    assert list(tests) == [*groups, "verdict"]
-    for name in groups:
-        assert len(tests[name].subtests) == len(result.rows)
-        assert tests[name].ok == all(test.ok or test.directive == "SKIP" for test in tests[name].subtests)
+    whole = [list(tests.values())] if len(result.cells) == 1 else [test.subtests for test in tests.values()][:-1]
+    assert len(whole) == len(result.cells) and list(tests)[-1] == "verdict"
+    for cell, parts in zip(result.cells, whole, strict=True):
+        groups = ["base"] if result.series is None else ["base", "patched", "change"]
+        assert [test.name for test in parts] == [*groups, "verdict"]
+        for part in parts[:-1]:
+            assert len(part.subtests) == len(cell.rows)
+            assert part.ok == all(test.ok or test.directive == "SKIP" for test in part.subtests)
+        assert parts[-1].ok == (cell.verdict is Verdict.PASS)
+
+
+def test_each_target_is_a_test() -> None:
+    tests = read(render("ktap", results.targets_differ()))
+    assert list(tests) == ["x86_64-vtd", "arm64-smmuv3", "mine", "verdict"]
+    assert [test.ok for test in tests.values()] == [False, False, True, False]
+    verdicts = {name: test.subtests[-1] for name, test in tests.items() if test.subtests}
+    assert [verdicts[name].directive for name in ("x86_64-vtd", "arm64-smmuv3", "mine")] == ["", "ERROR", ""]
+    assert verdicts["mine"].ok and not tests["verdict"].ok and tests["verdict"].directive == ""
 
 
 def test_results_and_directives() -> None:

@@ -47,6 +47,27 @@ def test_the_last_line_is_the_verdict() -> None:
         assert last.startswith(f"Verdict: {start} x86_64-vtd, Linux 7.3.4, suite sva: "), last
 
 
+def test_targets_are_side_by_side() -> None:
+    text = render("text", results.targets_differ(), View(120))
+    lines = [line.split() for line in text.splitlines()]
+    assert ["x86_64-vtd", "arm64-smmuv3", "mine"] in lines
+    assert ["CHANGE", "SCENARIO", *["BASE", "PATCHED"] * 3, "WHY"] in lines
+    assert any(
+        line[:8] == ["regressed", "p01-own-bind", "pass", "fail", "error", "error", "skip", "pass"] for line in lines
+    )
+    assert ["unknown", "arm-only", "-", "-", "error", "error", "-", "-", "as", "above"] in lines
+    assert "p01-own-bind on x86_64-vtd: regressed" in text and "SKIPPED on mine, base: 1 of 4" in text
+
+
+def test_the_verdict_names_every_target_that_did_not_pass() -> None:
+    last = " ".join(render("text", results.targets_differ()).split("Verdict: ")[1].split())
+    assert last.startswith("fail. x86_64-vtd, arm64-smmuv3 and mine, Linux 7.3.4, suite sva: x86_64-vtd: 1 scenario")
+    assert "arm64-smmuv3: base: no accelerator" in last
+    assert last.endswith("so nothing can be said of the series on arm64-smmuv3.")
+    last = " ".join(render("text", results.targets_pass()).split("Verdict: ")[1].split())
+    assert last.startswith("pass. ") and last.count("the series makes nothing worse in 19 scenarios") == 2
+
+
 def test_a_replay_script_is_named_when_it_is_there(tmp_path: Path) -> None:
     result = results.failing()
     evidence = tmp_path / "a b"
@@ -54,7 +75,7 @@ def test_a_replay_script_is_named_when_it_is_there(tmp_path: Path) -> None:
     outcome = result.rows[5].patched
     assert outcome is not None
     row = dataclasses.replace(result.rows[5], patched=dataclasses.replace(outcome, evidence=evidence))
-    result = dataclasses.replace(result, rows=(row,))
+    result = dataclasses.replace(result, cells=(dataclasses.replace(result.cells[0], rows=(row,)),))
     assert "replay.sh" not in render("text", result)
     (evidence / "replay.sh").touch()
     assert f"replay    sh '{evidence}/replay.sh'\n" in render("text", result)

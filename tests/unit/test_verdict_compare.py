@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from harness.model import Change, Outcome, Row, Splat, SplatKind, Status, Verdict
+from harness.model import Cell, Change, Outcome, Row, Splat, SplatKind, Status, Verdict
 from harness.verdict import compare
 
 OLD = Splat(SplatKind.WARN, "WARNING in old", ("old",), ("WARNING",), 1)
@@ -221,3 +221,30 @@ def test_reasons_are_worst_first_and_short() -> None:
         "outside of any scenario: KASAN: use-after-free in new",
         "1 scenario gave no evidence (error, or not run): gap",
     )
+
+
+# --- several targets --------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [
+        ("pass", "pass"),
+        ("pass pass", "pass"),
+        ("pass fail", "fail"),
+        ("error pass", "error"),
+        ("error fail", "fail"),
+        ("fail error pass", "fail"),
+        ("error error", "error"),
+        ("", "error"),
+    ],
+)
+def test_a_run_is_judged_by_its_targets(verdicts: str, whole: str) -> None:
+    cells = [
+        Cell(f"t{number}", Verdict(word), () if word == "pass" else (f"it is {word}",), "tcg", ())
+        for number, word in enumerate(verdicts.split())
+    ]
+    verdict, reasons = compare.together(cells)
+    assert verdict is Verdict(whole)
+    wanted = [cell for word in ("fail", "error") for cell in cells if cell.verdict == word]
+    if len(cells) > 1:
+        assert reasons == tuple(f"{cell.target}: it is {cell.verdict}" for cell in wanted), "neither hides the other"
+    assert compare.together([Cell("t", Verdict.FAIL, ("r",), "tcg", ())]) == (Verdict.FAIL, ("r",))

@@ -1,0 +1,53 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.machine.target import Target
+from harness.scenario.schema import Plain, Scenario, Suite
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, names already checked."""
+
+    tree: str  # --tree
+    base: str | None  # --base
+    series: tuple[str, ...]  # --series, in order
+    targets: tuple[Target, ...]  # one or more, in order
+    suite: Suite
+    scenarios: tuple[Scenario, ...]
+    behaviours: Mapping[str, Plain]  # what the suite expects of this series
+    flavour: str
+    channel: str
+    accelerator: str | None  # --accel
+    qemu: Path | None  # --qemu
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one target."""
+        return len(self.targets) > 1
+
+
+def write(request: Request, file: Path) -> None:
+    """Keep the request as evidence."""
+    facts = {
+        "argv": sys.argv,
+        "tree": request.tree,
+        "base": request.base,
+        "series": request.series,
+        "targets": [target.name for target in request.targets],
+        "suite": request.suite.name,
+        "scenarios": [scenario.id for scenario in request.scenarios],
+        "behaviours": dict(request.behaviours),
+        "flavour": request.flavour,
+        "channel": request.channel,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    file.write_text(json.dumps(facts, indent=1) + "\n")

@@ -1,0 +1,71 @@
+"""From what each kernel did to the lines of the verdict. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from harness.campaign.side import SideResult
+from harness.model import Cell, Outcome, Splat, Status
+from harness.verdict import compare, splatset
+
+_UNKNOWN_TEST = "this kernel has no such test"
+
+
+def cell(
+    target: str,
+    flavour: str,
+    summaries: Mapping[str, str],
+    results: Mapping[str, SideResult],
+    accelerator: str,
+    facts: Mapping[str, object],
+    whole: str,
+) -> Cell:
+    """What a run says of one target.
+
+    ``results``: side (base, patched) -> what it did. ``summaries``: id -> summary of the scenarios asked for, in order;
+    outcomes of other ids follow. ``whole`` is the id that stands for all of them when nobody knows any.
+    """
+    base, patched = results["base"], results.get("patched")
+    known = _all_splats(base)
+    rows = tuple(
+        compare.row(
+            summaries.get(name, ""),
+            target,
+            flavour,
+            _outcome(base, name),
+            _outcome(patched, name) if patched else None,
+            patched is not None,
+            known,
+        )
+        for name in _names(summaries, results.values()) or (whole,)
+    )
+    boot_splats = base.boot_splats if patched is None else splatset.new_splats(known, patched.boot_splats)
+    verdict, reasons = compare.judge(rows, boot_splats)
+    failures = tuple(f"{side}: {result.failure}" for side, result in results.items() if result.failure)
+    numbers = {
+        "boots": {side: result.boots for side, result in results.items()},
+        "boot_seconds": {side: round(result.boot_seconds, 3) for side, result in results.items()},
+    }
+    return Cell(target, verdict, (*failures, *reasons), accelerator, rows, boot_splats, {**facts, **numbers})
+
+
+def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:
+    found = dict.fromkeys(summaries)
+    for result in results:
+        found.update(dict.fromkeys(outcome.scenario for outcome in result.outcomes))
+    return tuple(found)
+
+
+def _outcome(side: SideResult, name: str) -> Outcome:
+    """What ``side`` says of the scenario: its own outcome, else what holds for all that it has none of."""
+    own = next((outcome for outcome in side.outcomes if outcome.scenario == name), None)
+    if own is not None:
+        return own
+    if side.otherwise is not None:
+        return dataclasses.replace(side.otherwise, scenario=name)
+    return Outcome(name, Status.SKIP, _UNKNOWN_TEST, 0.0)
+
+
+def _all_splats(side: SideResult) -> tuple[Splat, ...]:
+    return (*side.boot_splats, *(splat for outcome in side.outcomes for splat in outcome.splats))
