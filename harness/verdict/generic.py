@@ -15,9 +15,10 @@ _REPORTING = (
     # exceptions
     r"(?:asm_)?(?:exc|sysvec|common_interrupt).*|page_fault_.*|do_(?:trap|error_trap|user_addr_fault|kern_addr_fault).*",
     r"gp_try_fixup.*|_*bad_area.*|kernelmode_fixup_.*|do_mem_abort|do_translation_fault|do_page_fault|die_kernel_fault",
-    r"__do_kernel_fault|brk_handler|bug_brk_handler|bug_handler|call_break_hook|call_el1_break_hook|_*el1h?_.*",
+    r"__do_kernel_fault|brk_handler|bug_brk_handler|bug_handler|call_break_hook|call_el1_break_hook|_*el1[ht]?_.*",
     r"do_el1_.*|el1_abort|do_debug_exception|do_undefinstr|default_do_nmi|end_repeat_nmi|nmi_(?:handle|cpu_|trigger).*",
-    r"arch_trigger_.*",
+    r"arch_trigger_.*|do_(?:bad_area|alignment_fault|sea|sp_pc_abort|serror|tag_check_fault)|arm64_(?:serror_panic|notify_die)",
+    r"_*panic_(?:bad_stack|unhandled)|(?:__|handle_)bad_stack|bad_mode|dump_backtrace|(?:ubsan|kasan|cfi)_brk_handler",
     # sanitizers, and checks of counters, lists and locks
     r"_*kasan_.*|__asan_.*|__hwasan_.*|_*kmsan_.*|_*kcsan_.*|__tsan_.*|kfence_.*|check_region_inline|check_memory_region",
     r"__ubsan_.*|ubsan_.*|handle_overflow|handle_shift_.*|_*refcount_.*|__list_(?:add|del).*valid.*",
@@ -32,7 +33,8 @@ _REPORTING = (
 )
 # Those that do what they are asked: copy, allocate, lock, wait, enter and leave.
 _PLUMBING = (
-    r"(?:__)?(?:memcpy|memset|memmove|memcmp|str[a-z]*cpy|strlen|strnlen|strcmp|strncmp)(?:_.*)?|_*copy_(?:to|from)_.*",
+    r"(?:__pi_)?(?:__)?(?:memcpy|memset|memmove|memcmp|str[a-z]*cpy|strlen|strnlen|strcmp|strncmp)(?:_.*)?",
+    r"_*(?:arch_)?copy_(?:to|from)_.*|_*arch_clear_user",
     r"__?copy_user_.*|rep_(?:movs|stos)_.*|__get_user_.*|__put_user_.*",
     # the allocator
     r"_*k[vz]?m?alloc.*|_*kfree.*|kvfree.*|_*kmem_cache_.*|_*slab_.*|___slab_.*|slub_.*|_*do_kmalloc.*|do_slab_free",
@@ -51,12 +53,14 @@ _PLUMBING = (
     r"rcu_barrier.*|do_task_dead|do_exit|do_group_exit|__fput|_*fput.*|task_work_run",
     # interrupts and idling
     r"_*irq_(?:enter|exit|work_run).*|handle_softirqs|_*do_softirq.*|run_ksoftirqd|_*local_bh_.*|generic_handle_.*",
-    r"handle_irq.*|_*handle_irq_event.*|gic_handle_irq|do_interrupt_handler|call_on_irq_stack|_*smp_call_.*|csd_.*",
+    r"handle_irq.*|_*handle_irq_event.*|do_interrupt_handler|call_on_irq_stack|_*smp_call_.*|csd_.*",
+    r"_*gic_handle_.*|handle_percpu_devid_.*|arch_timer_handler_.*|arch_counter_get_.*|do_handle_IPI|ipi_handler",
     r"call_timer_fn|__run_timers|native_(?:safe_)?halt|delay_(?:tsc|halt|loop).*|_*const_udelay|_*udelay|_*delay|_*ndelay",
-    r"cpu_relax|arch_cpu_idle|default_idle.*|do_idle|cpu_startup_entry|cpuidle_.*|rest_init|rcu_(?:do_batch|core).*",
+    r"cpu_relax|arch_cpu_idle|cpu_do_idle|default_idle.*|do_idle|cpu_startup_entry|cpuidle_.*|rest_init|rcu_(?:do_batch|core).*",
     # entry and exit
     r"entry_(?:SYSCALL|SYSENTER|INT80|ibpb).*|do_syscall_.*|x64_sys_call|invoke_syscall.*|syscall_(?:enter|exit|trace).*",
     r"el0_.*|el0t_.*|do_el0_.*|ret_from_fork.*|kthread|worker_thread|_*ret_to_.*|_*(?:x64|ia32|arm64|se|do)_sys_.*",
+    r"_*(?:primary|secondary)_switch(?:ed)?|secondary_start_kernel",
     r"secondary_startup_.*|start_secondary|common_startup_.*|x86_64_start_.*|start_kernel|exit_to_user_mode.*",
     r"arch_do_signal.*|do_notify_resume|work_pending",
 )

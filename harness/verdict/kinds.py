@@ -82,20 +82,23 @@ _OOPS = (
     # lib/bug.c: __report_bug()
     _rule(_K.OOPS, Role.TRAP, r"kernel BUG at \S+:\d+!$", "kernel BUG"),
     _rule(_K.OOPS, Role.TRAP, rf"kernel BUG at {SYMBOL} \[verbose debug info unavailable\]", "kernel BUG"),
-    # arch/arm64/mm/fault.c: die_kernel_fault()
+    # arch/arm64/mm/fault.c: die_kernel_fault(); the first has the words, and the title, of x86 before 5.1
+    _rule(_K.OOPS, Role.CAUSE, r"Unable to handle kernel paging request at virtual address [0-9a-f]+", "page fault"),
     _rule(
         _K.OOPS,
         Role.CAUSE,
         r"Unable to handle kernel (?P<what>.+?) at virtual address [0-9a-f]+",
         "kernel {what}",
     ),
-    # arch/arm64/kernel/traps.c: panic_bad_stack(), arm64_serror_panic(); entry-common.c: __panic_unhandled()
+    # arch/arm64/kernel/traps.c: panic_bad_stack(), arm64_serror_panic()
     _rule(_K.OOPS, Role.START, r"Insufficient stack space to handle exception!", "kernel stack overflow"),
     _rule(_K.OOPS, Role.START, r"SError Interrupt on CPU\d+, code 0x", "SError interrupt"),
+    # arch/arm64/kernel/entry-common.c: __panic_unhandled(); traps.c: bad_mode() before 5.13
     _rule(_K.OOPS, Role.START, r"Unhandled (?P<what>.+) exception on CPU\d+, ESR 0x", "unhandled {what} exception"),
-    # arch/arm64/kernel/traps.c: __die(); "UBSAN: ..." there is ubsan_handler()
-    _rule(_K.UBSAN, Role.DIE, r"Internal error: UBSAN: (?P<what>.+?): [0-9a-f]{8,16} \[#\d+\]", "UBSAN: {what}"),
-    _rule(_K.OOPS, Role.DIE, r"Internal error: (?:Oops - )?(?P<what>.+?): [0-9a-f]{8,16} \[#\d+\]"),
+    _rule(_K.OOPS, Role.START, r"Bad mode in (?P<what>.+) handler detected on CPU\d+, ", "bad mode in {what} handler"),
+    # arch/arm64/kernel/traps.c: __die(); "UBSAN: ..." there is ubsan_brk_handler()
+    _rule(_K.UBSAN, Role.DIE, r"Internal error: UBSAN: (?P<what>.+?): [0-9a-f]{1,16} \[#\d+\]", "UBSAN: {what}"),
+    _rule(_K.OOPS, Role.DIE, r"Internal error: (?:Oops - )?(?P<what>.+?): [0-9a-f]{1,16} \[#\d+\]"),
     # arch/x86/kernel/dumpstack.c: __die_header(); the "Oops: " in front is from 6.9 on
     _rule(_K.OOPS, Role.DIE, r"(?:Oops: )?(?P<what>[A-Za-z#][^,]*?)(?:, .*)?: [0-9a-f]{4} \[#\d+\]"),
 )
@@ -206,7 +209,7 @@ _PREFIX = re.compile(r"(?:rcu|watchdog|NMI watchdog|traps): ")
 # Most lines of a console hold none of these words, and need no further look.
 _HINT = re.compile(
     r"BUG|WARNING: |\[#\d|[Pp]anic - |PANIC: |INFO: |refcount_t: |list_|UBSAN: |LOCKUP|Unable to|kernel BUG"
-    r"|Insufficient|SError|Unhandled|Corrupted"
+    r"|Insufficient|SError|Unhandled|Bad mode|Corrupted"
 )
 _CUT_HERE = "------------[ cut here ]------------"  # include/asm-generic/bug.h
 _RULE_LINE = re.compile(r"={10,}$")

@@ -18,6 +18,7 @@ _AFTERMATH = (
     "kernel stack overflow",
     "Asynchronous SError Interrupt",
     "Unhandled exception",
+    "bad mode",
     "softlockup: hung tasks",
     "Hard LOCKUP",
     "hung_task: blocked tasks",

@@ -52,6 +52,7 @@ class Report:
     _quiet: int = 0  # lines since then
     _frames: list[str] = field(default_factory=list)
     _top: str = ""  # function of the registers before the trace
+    _caller: str = ""  # function of arm64's link register there
     _tracing: bool = False  # inside the first trace
     _traced: bool = False  # the first trace has ended
     _bystander: bool = False  # the next trace is somebody else's
@@ -107,6 +108,7 @@ class Report:
         self._bystander |= text.startswith(_BYSTANDER)
         running = traces.top(text)
         self._top = running or self._top
+        self._caller = traces.caller(text) or self._caller
         if traces.starts(text):
             self._start_trace()
         elif self._tracing:
@@ -135,8 +137,13 @@ class Report:
             self._ended(not traces.in_trace(text) or text == "")
 
     def _add(self, function: str) -> None:
-        # arm64 shows the function of pc again as the first frame
-        if function and len(self._frames) < FRAMES and not (self._frames == [function] == [self._top]):
+        if not function or len(self._frames) >= FRAMES:
+            return
+        running = [self._top] if self._top else []
+        if self._frames == running and running != [function]:
+            # arm64's trace has no frame of a leaf function's caller, nor of one that called a bad address
+            self._frames += [self._caller] if self._caller not in ("", self._top, function) else []
+        if not self._frames == [function] == running:  # arm64 shows the function of pc again as the first frame
             self._frames.append(function)
 
     def _ended(self, ended: bool) -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 # printk_stack_address() in arch/x86/kernel/dumpstack.c (" ? " marks a guess) and dump_backtrace_entry() in
 # arch/arm64/kernel/stacktrace.c (a letter in brackets at the end names the source).
 _FRAME = re.compile(
-    r"\s+(?P<guess>\? )?(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[^\]]*\])?(?: \([A-Z]+\))?$"
+    r"\s+(?P<guess>\? )?(?P<func>[A-Za-z_][\w.$]*)\+(?P<offset>0x[0-9a-f]+)/0x[0-9a-f]+(?: \[[^\]]*\])?"
+    r"(?: \((?P<source>[A-Z]+)\))?$"
 )
-_BARE = re.compile(r"\s+(?:\? )?(?:\[<[0-9a-f]+>\] )?0x[0-9a-f]{8,16}(?: \[[^\]]*\])?(?: \([A-Z]+\))?$")
+_BARE = re.compile(r"\s+(?:\? )?(?:\[<[0-9a-f]+>\] )?0x[0-9a-f]{1,16}(?: \[[^\]]*\])?(?: \([A-Z]+\))?$")
 # show_ip() in arch/x86/kernel/dumpstack.c (segment 0010 is the kernel's), __show_regs() in arch/arm64/kernel/process.c
 _TOP = re.compile(r"(?:RIP: 0010:|EIP: |pc : )(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
+_CALLER = re.compile(r"lr : (?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 _START = re.compile(r"Call [Tt]race:$")
 _STACK = re.compile(r" <(?P<end>/?)(?P<name>[A-Z_#]+)>$")
 # Lines inside a trace that are no frames: registers at an exception, and the unwinder's own remarks.
@@ -29,21 +31,31 @@ _SUFFIX = re.compile(r"\.\d+$")
 class Frame:
     """One line of a call trace."""
 
-    function: str  # without offset, module and compiler's suffix; empty without CONFIG_KALLSYMS
+    function: str  # without offset, module and compiler's suffix; empty when it is not known
     guess: bool  # found on the stack, not by the unwinder ("?")
 
 
 def frame(text: str) -> Frame | None:
     """The frame that a line of a call trace shows."""
     found = _FRAME.match(text)
-    if found is not None:
-        return Frame(plain(found["func"]), found["guess"] is not None)
-    return Frame("", True) if _BARE.match(text) else None
+    if found is None:
+        return Frame("", True) if _BARE.match(text) else None
+    guess = found["guess"] is not None
+    # A call that never returns may be a function's last instruction: then the address to return to is the start of
+    # whatever comes next. arm64 names that one (x86 looks up the byte before); only "P" is an address that was run.
+    follows = int(found["offset"], 16) == 0 and "P" not in (found["source"] or "")
+    return Frame("" if follows else plain(found["func"]), guess)
 
 
 def top(text: str) -> str | None:
     """The kernel function that a register line says was running."""
     found = _TOP.match(text)
+    return plain(found["func"]) if found else None
+
+
+def caller(text: str) -> str | None:
+    """The function that arm64's link register names: it called the one that was running, or is the same."""
+    found = _CALLER.match(text)
     return plain(found["func"]) if found else None
 
 

@@ -58,6 +58,15 @@ def test_blamed(frames: tuple[str, ...], named: str, function: str) -> None:
             "vpanic",
         ),
         *("_raw_spin_lock_irqsave", "mutex_lock_nested", "down_read", "__kmalloc_cache_noprof", "schedule_timeout"),
+        *(
+            "el1t_64_sync_handler",
+            "do_sp_pc_abort",
+            "__bad_stack",
+            "arm64_serror_panic",
+            "__pi_memset",
+            "__arch_copy_from_user",
+        ),
+        *("handle_percpu_devid_irq", "__gic_handle_irq_from_irqson", "cpu_do_idle", "__secondary_switched", "__memcpy"),
         *("asm_exc_page_fault", "__asan_report_load8_noabort", "kasan_report", "lock_acquire", "__WARN_trap"),
     ],
 )
@@ -71,6 +80,7 @@ def test_generic(function: str) -> None:
         *("iommu_sva_bind_device", "irq_remapping_alloc", "intel_pasid_tear_down_entry", "arm_smmu_sva_remove", "foo"),
         *(
             "iopf_queue_flush_dev",
+            "arm_smmu_evtq_thread",
             "mm_pasid_drop",
             "watchdog_dev_register",
             "kph_schedule",
