@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,9 @@ def choose(target: Target, qemu: Qemu, cache: Cache, door: Door, wanted: str | N
 
 def _trouble(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: Door) -> str:
     """Why ``each`` cannot run guests; empty when it can."""
+    machine = platform.machine()
+    if each.hosts and machine not in each.hosts:
+        return f"it needs a host that is {' or '.join(each.hosts)}, this one is {machine}"
     device = Path("/dev") / each.name
     if not device.exists():
         return f"{device} does not exist"
@@ -93,7 +97,7 @@ def _run_probe(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door
         done = door.run(argv, timeout=PROBE_SECONDS, check=False)
     except InfraError:
         return f"a guest of a few instructions did not end within {PROBE_SECONDS:.0f} s"
-    if done.status == probe.status:
+    if done.status == probe.status and probe.says in done.output:
         return ""
     last = (done.output.strip().splitlines() or ["no message"])[-1]
-    return f"a guest of a few instructions failed with status {done.status}: {last}"
+    return f"a guest of a few instructions ended with status {done.status}: {last}"

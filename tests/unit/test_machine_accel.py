@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from harness.model import Qemu
 from harness.proc import Door
 
 
-def _target(*accelerators: Accelerator) -> Target:
+def _target(*accelerators: Accelerator, says: str = "") -> Target:
     return Target.model_validate(
         {
             "name": "t",
@@ -32,8 +34,9 @@ def _target(*accelerators: Accelerator) -> Target:
                 "code": {8: "f4"},
                 "argv": ("-bios", "{rom}", "-accel", "{accel}"),
                 "status": 33,
+                "says": says,
             },
-            "channels": {},
+            "channels": {"serial": {}},
             "roles": {},
             "trace": (),
             "needs": {},
@@ -79,7 +82,7 @@ def test_the_proof_is_kept_until_the_host_reboots(host: tuple[Path, Qemu, Cache]
     _script(script, f"echo x >> {runs}; echo no such MSR; exit 1")
     for _ in range(2):
         choice = accel.choose(_target(KVM, TCG), qemu, cache, Door())
-        assert "failed with status 1: no such MSR" in choice.reason
+        assert "ended with status 1: no such MSR" in choice.reason
     assert runs.read_text().count("x") == 1
 
 
@@ -96,7 +99,28 @@ def test_nothing_that_runs_is_the_hosts_fault(host: tuple[Path, Qemu, Cache]) ->
     script, qemu, cache = host
     _script(script, "exit 1")
     with pytest.raises(InfraError, match="no accelerator"):
-        accel.choose(_target(KVM), qemu, cache, Door())
+        accel.choose(_target(TCG).model_copy(update={"accelerators": (KVM,)}), qemu, cache, Door())
     absent = Accelerator(name="kph-no-such-device", argv=(), probe=True)
-    with pytest.raises(InfraError, match="does not exist"):
-        accel.choose(_target(absent), qemu, cache, Door())
+    choice = accel.choose(_target(absent, TCG), qemu, cache, Door())
+    assert "kph-no-such-device does not exist" in choice.reason
+
+
+def test_a_host_of_another_architecture_is_not_even_asked(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    _script(script, f"touch {script.parent / 'ran'}; exit 33")
+    foreign = Accelerator(name="null", argv=(), probe=True, hosts=("pdp11",))
+    choice = accel.choose(_target(foreign, TCG), qemu, cache, Door())
+    assert choice.accelerator.name == "tcg" and not (script.parent / "ran").exists()
+    assert choice.reason == f"tcg: null not used, it needs a host that is pdp11, this one is {platform.machine()}"
+    native = Accelerator(name="null", argv=(), probe=True, hosts=("pdp11", platform.machine()))
+    assert accel.choose(_target(native, TCG), qemu, cache, Door()).reason == "null"
+
+
+def test_a_guest_may_have_to_say_that_it_ran(host: tuple[Path, Qemu, Cache]) -> None:
+    script, qemu, cache = host
+    _script(script, "echo it does not fit; exit 33")
+    choice = accel.choose(_target(KVM, TCG, says="it runs"), qemu, cache, Door())
+    assert choice.reason == "tcg: null not used, a guest of a few instructions ended with status 33: it does not fit"
+    _script(script, "echo it runs; exit 33 # another script: what was proved of the first does not count")
+    os.utime(script, (1, 1))
+    assert accel.choose(_target(KVM, TCG, says="it runs"), qemu, cache, Door()).accelerator.name == "null"
