@@ -15,12 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import data
+from harness.build import flavour as flavours
 from harness.build import kconfig
 from harness.build.make import BuildFailure, Built, make
 from harness.build.toolchain import compiler, compiler_env, compiler_id, jobs
 from harness.cache import Cache, digest, write_whole
-from harness.errors import UserError
 from harness.machine.target import KernelRecipe
 from harness.model import Kernel, Module, Tree
 from harness.proc import Door
@@ -51,9 +50,9 @@ class Workshop:
     ) -> None:
         self._recipe, self._arch, self._flavour = recipe, arch, flavour
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
-        names = [*recipe.fragments, *([] if flavour == "base" else [f"flavour-{flavour}"])]
         # Read once, so that both sides get the same even if somebody edits a fragment meanwhile.
-        self._wanted = kconfig.merge({file.name: file.read_text() for file in map(_fragment, names)})
+        files = flavours.fragments(recipe.fragments, flavour)
+        self._wanted = kconfig.merge({file.name: file.read_text() for file in files})
         self._compiler = compiler_id(door, f"{recipe.cross_compile}gcc")
 
     def build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
@@ -79,6 +78,8 @@ class Workshop:
     def _stored(self, tree: Tree, suite: Suite) -> tuple[Kernel, Module] | None:
         kernel = load(self._cache.room("kernels") / self.key(tree))
         folder = self._cache.room("modules") / self._module_key(tree, suite)
+        if kernel is not None and not suite.modules:
+            return kernel, Module("", ())
         if kernel is None or not folder.is_dir():
             return None
         return kernel, Module(folder.name, tuple(folder / name for name in suite.modules))
@@ -100,6 +101,8 @@ class Workshop:
                 return made
             kernel = self._store(key, tree, out, made)
             built.write_text(key)
+        if not suite.modules:
+            return kernel, Module("", ())
         with self._ui.phase("module", side):
             return self._make_module(kernel, tree, suite, work, out, side)
 
@@ -262,20 +265,6 @@ def load(entry: Path) -> Kernel | None:
         release=facts["release"],
         seconds=facts["seconds"],
     )
-
-
-def flavours() -> tuple[str, ...]:
-    """Names of the flavours there are, "base" first."""
-    found = data.folder("kernel-configs").glob("flavour-*.config")
-    return ("base", *sorted(file.stem.removeprefix("flavour-") for file in found))
-
-
-def _fragment(name: str) -> Path:
-    file = data.folder("kernel-configs") / f"{name}.config"
-    if not file.is_file():
-        known = ", ".join(sorted(each.stem for each in file.parent.glob("*.config")))
-        raise UserError(f"there is no kernel-config fragment {name!r}", f"known: {known}")
-    return file
 
 
 def _sources(suite: Suite) -> list[str | bytes]:

@@ -76,6 +76,9 @@ class TargetRun:
         plan = self._plan_for(self._guest(side, *built))
         folder = self._folder / side
         runner = SideRunner(plan, request.suite, dict(request.behaviours), side, folder, self._door, self._ui)
+        own = request.suite.spec.ktap
+        if own is not None:
+            return lambda: runner.run_own_tests(own, request.patterns)
         return lambda: runner.run(request.scenarios)
 
     def _machine(self) -> Callable[[Guest], Plan]:

@@ -22,7 +22,8 @@ class Request:
     series: tuple[str, ...]  # --series, in order
     targets: tuple[Target, ...]  # one or more, in order
     suite: Suite
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[Scenario, ...]  # none when the suite's tests are the guest's own
+    patterns: tuple[str, ...]  # --scenario, which chooses among those, too
     behaviours: Mapping[str, Plain]  # what the suite expects of this series
     flavour: str
     channel: str
@@ -45,6 +46,7 @@ def write(request: Request, file: Path) -> None:
         "targets": [target.name for target in request.targets],
         "suite": request.suite.name,
         "scenarios": [scenario.id for scenario in request.scenarios],
+        "patterns": request.patterns,
         "behaviours": dict(request.behaviours),
         "flavour": request.flavour,
         "channel": request.channel,

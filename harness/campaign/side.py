@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness.campaign.session import BootFailed, Plan, Session
@@ -15,9 +16,12 @@ from harness.errors import InfraError
 from harness.machine.argv import replay_script
 from harness.model import Outcome, Splat, SplatKind, Status
 from harness.proc import Door
+from harness.scenario.link import GuestLost, GuestTimeout
+from harness.scenario.owntests import run_own_tests
 from harness.scenario.replay import Exchange, Recorder, script
-from harness.scenario.run import run_scenario
-from harness.scenario.schema import Plain, Scenario, Suite
+from harness.scenario.run import SystemClock, run_scenario
+from harness.scenario.schema import OwnTests, Plain, Scenario, Suite
+from harness.scenario.steps import AgentRefused, StepFailed
 from harness.ui import Ui
 
 _USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
@@ -66,10 +70,55 @@ class SideRunner:
                     outcomes.append(self._outcome(guests, scenario))
                 except BootFailed as failed:
                     failure = failed.reason
-                    outcomes += [self._not_booted(each, failed) for each in scenarios[number - 1 :]]
+                    outcomes += [self._not_booted(each.id, failed) for each in scenarios[number - 1 :]]
                     break
             late = self._guest.splats()[self._seen :] if self._guest else ()
         return SideResult(tuple(outcomes), (*self._boot_splats, *late), self._boots, self._boot_seconds, failure)
+
+    def run_own_tests(self, tests: OwnTests, patterns: Sequence[str]) -> SideResult:
+        """The tests that the guest carries out itself, those whose ids match one of ``patterns``; all without."""
+        outcomes: tuple[Outcome, ...] = ()
+        otherwise, failure = Outcome("", Status.SKIP, f"this kernel has no such test: {tests.missing}", 0.0), ""
+        with ExitStack() as guests:
+            try:
+                guest = self._boot(guests)
+                outcomes, otherwise = self._own(guest, tests, otherwise)
+            except BootFailed as failed:
+                failure, otherwise = failed.reason, self._not_booted("", failed)
+            late = self._guest.splats()[self._seen :] if self._guest else ()
+        chosen = tuple(each for each in outcomes if any(fnmatchcase(each.scenario, word) for word in patterns or "*"))
+        splats = (*self._boot_splats, *late)
+        return SideResult(chosen, splats, self._boots, self._boot_seconds, failure, None if outcomes else otherwise)
+
+    def _own(self, guest: Session, tests: OwnTests, missing: Outcome) -> tuple[tuple[Outcome, ...], Outcome]:
+        """The outcomes, and what stands for all of them when there are none."""
+        self._ui.live(f"{self._side}: reading the results of the guest's own tests")
+        try:
+            found = run_own_tests(
+                self._suite,
+                tests,
+                guest,
+                SystemClock(),
+                scale=self._scale(guest),
+                behaviours=self._behaviours,
+                folder=self._evidence / "ktap",
+            )
+            return found, missing
+        except StepFailed as failed:
+            status, reason = Status.FAIL, f"before the tests: {failed}"
+        except AgentRefused as refused:
+            status, reason = Status.ERROR, f"the agent does not understand {refused}"
+        except GuestTimeout as late:
+            status, reason = Status.HANG, str(late)
+        except GuestLost as lost:
+            status, reason = Status.CRASH, guest.last_words(lost=True) or str(lost)
+        if fault := guest.host_fault():
+            status, reason = Status.ERROR, fault
+        return (), Outcome("", status, reason, 0.0, evidence=guest.evidence)
+
+    @staticmethod
+    def _scale(guest: Session) -> float:
+        return min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST)
 
     def _outcome(self, guests: ExitStack, scenario: Scenario) -> Outcome:
         """The scenario on the present guest or a new one; once more when the host was at fault."""
@@ -116,7 +165,7 @@ class SideRunner:
             scenario,
             self._suite,
             recorder,
-            scale=min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST),
+            scale=self._scale(guest),
             behaviours=self._behaviours,
             measured=self._measured,
         )
@@ -164,9 +213,9 @@ class SideRunner:
         )
         return folder
 
-    def _not_booted(self, scenario: Scenario, failed: BootFailed) -> Outcome:
+    def _not_booted(self, scenario: str, failed: BootFailed) -> Outcome:
         return Outcome(
-            scenario.id,
+            scenario,
             failed.status,
             failed.reason,
             0.0,

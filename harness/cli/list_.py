@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from harness import report
-from harness.build.kernel import flavours
+from harness.build.flavour import flavours
 from harness.machine import target as targets
 from harness.scenario import load as suites
 
@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"target    {name:20} {targets.load(name).summary}")
     for name in suites.known_suites():
         suite = suites.load_suite(name)
-        print(f"suite     {name:20} {len(suite.scenarios)} scenarios; {suite.spec.summary}")
+        what = "the guest's own tests" if suite.spec.ktap else f"{len(suite.scenarios)} scenarios"
+        print(f"suite     {name:20} {what}; {suite.spec.summary}")
     print(f"flavour   {', '.join(flavours())}")
     print(f"report    {', '.join(report.formats())}")
     return 0

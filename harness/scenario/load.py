@@ -60,8 +60,11 @@ def load_suite(name: str, root: Path | None = None) -> Suite:
 def select(suite: Suite, patterns: Sequence[str]) -> tuple[Scenario, ...]:
     """The scenarios whose id matches one of ``patterns`` (``own-*``), all of them if there is none.
 
-    Raises UserError when a pattern matches nothing.
+    Tests that the guest carries out itself are not known before: there is none of them. Raises UserError when a pattern
+    matches nothing.
     """
+    if suite.spec.ktap:
+        return ()
     ids = [scenario.id for scenario in suite.scenarios]
     for pattern in patterns:
         if not fnmatch.filter(ids, pattern):
@@ -136,15 +139,19 @@ def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
     document, spec = _read(folder / "suite.yaml", root, SuiteFile, problems)
     if document is None or spec is None:
         return None
-    operations, common = _read_operations((root / spec.agent / "ops.yaml", folder / "ops.yaml"), root, problems)
+    files = [root / spec.agent / "ops.yaml", folder / "ops.yaml"]
+    if spec.ktap and not files[1].exists():
+        files.pop()  # it needs no operations of its own
+    operations, common = _read_operations(files, root, problems)
     if problems:  # without them every step would look wrong
         return None
     world = World(spec, operations, common)
     problems += check_suite(document, world)
     suite = Suite(name, folder, spec, operations, common)
     files = sorted((folder / "scenarios").glob("*.yaml"))
-    if not files:
-        problems.append(document.problem((), "the suite has no scenarios/*.yaml"))
+    if bool(files) == bool(spec.ktap):
+        what = "either scenarios or ktap, not both" if files else "no scenarios/*.yaml and no ktap"
+        problems.append(document.problem((), f"the suite has {what}"))
     found = (_read_scenario(file, root, world, problems) for file in files)
     return dataclasses.replace(suite, scenarios=tuple(each for each in found if each is not None))
 

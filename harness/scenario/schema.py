@@ -96,14 +96,24 @@ class Defaults(Strict):
     limit: Seconds = 60.0  # for one scenario
 
 
+class OwnTests(Strict):
+    """Tests that the kernel or programs of the guest carry out themselves, in place of scenarios."""
+
+    files: Annotated[tuple[str, ...], Field(min_length=1)]  # absolute paths of KTAP texts in the guest; * in a name
+    limit: Annotated[int, Field(ge=1)] = 4 << 20  # bytes that are read of one text
+    missing: str  # what it means when there is no such file
+
+
 class SuiteFile(Strict):
     """A ``suite.yaml``."""
 
     summary: str
-    modules: tuple[str, ...]  # .ko names in load order
+    flavour: str = "base"  # kernel configuration that it needs; --flavour takes another
+    modules: tuple[str, ...] = ()  # .ko names in load order
+    ktap: OwnTests | None = None  # instead of scenarios
     agent: str = "agent"  # folder beside the suite that has the agent and its general operations
     roles: Mapping[str, Role] = {}
-    rules: Mapping[str, str]  # id -> the rule in one line
+    rules: Mapping[str, str] = {}  # id -> the rule in one line
     capabilities: Mapping[str, Capability] = {}
     behaviours: Mapping[str, Behaviour] = {}
     oracles: Mapping[str, Oracle] = {}

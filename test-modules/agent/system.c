@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the worker, or any actor, can say and do about the machine. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -117,6 +118,38 @@ static int64_t op_read_file(const struct request *req, struct reply *reply)
 	reply_bytes(reply, "text", data, used < limit ? used : limit);
 	reply_u64(reply, "bytes", used < limit ? used : limit);
 	reply_bool(reply, "more", used > limit);
+	return 0;
+}
+
+/* Names separated by "/", which no name has; as many as fit. */
+static int64_t op_list_folder(const struct request *req, struct reply *reply)
+{
+	uint64_t offset = arg_u64(req, "offset", 0), seen = 0, taken = 0;
+	char names[READ_MAX] = "";
+	struct dirent **entries;
+	size_t used = 0;
+	bool more = false;
+	int count = scandir(arg_text(req, "path", ""), &entries, NULL, alphasort);
+
+	if (count < 0)
+		return -errno;
+	for (int i = 0; i < count; i++) {
+		const char *name = entries[i]->d_name;
+		size_t length = strlen(name);
+
+		if (strcmp(name, ".") && strcmp(name, "..") && seen++ >= offset && !more) {
+			more = used + length + 2 > sizeof(names);
+			if (!more) {
+				used += sprintf(names + used, "%s%s", used ? "/" : "", name);
+				taken++;
+			}
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	reply_text(reply, "names", names);
+	reply_u64(reply, "count", taken);
+	reply_bool(reply, "more", more);
 	return 0;
 }
 
@@ -274,6 +307,8 @@ const struct op system_ops[] = {
 	{ "facts", ANY, false, op_facts, { } },
 	{ "read_file", ANY, false, op_read_file, {
 		{ "path", ARG_STRING, true }, { "offset", ARG_INTEGER, false }, { "limit", ARG_INTEGER, false } } },
+	{ "list_folder", ANY, false, op_list_folder, {
+		{ "path", ARG_STRING, true }, { "offset", ARG_INTEGER, false } } },
 	{ "write_file", ANY, false, op_write_file, { { "path", ARG_STRING, true }, { "text", ARG_STRING, true } } },
 	{ "slab", ANY, false, op_slab, { { "caches", ARG_STRING, true } } },
 	{ "module_refs", ANY, false, op_module_refs, { { "name", ARG_STRING, true } } },

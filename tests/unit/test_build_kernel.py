@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.build import kconfig
+from harness import data
+from harness.build import flavour, kconfig
 from harness.build.kernel import _unfinished, content_key
+from harness.errors import UserError
 from harness.machine import target as targets
 from harness.machine.target import KernelRecipe
 
@@ -69,3 +71,28 @@ def test_the_command_line_is_the_machines_and_the_compiler_the_kernels() -> None
     assert _key("CONFIG_A=y\n") == _key("CONFIG_A=y\n", recipe=recipe.model_copy(update={"cmdline": ("quiet",)}))
     for change in ({"make_arch": "arm64"}, {"cross_compile": "x-"}, {"goal": "vmlinux"}, {"image": "vmlinux"}):
         assert _key("CONFIG_A=y\n") != _key("CONFIG_A=y\n", recipe=recipe.model_copy(update=change))
+
+
+def test_a_flavour_adds_what_fits_to_the_targets_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("base", "iommu-a", "iommu-b", "flavour-kunit", "flavour-kunit.iommu-a", "flavour-plain"):
+        (tmp_path / f"{name}.config").write_text(f"# {name}: a test\n")
+    monkeypatch.setattr(data, "folder", lambda _: tmp_path)
+    assert flavour.flavours() == ("base", "kunit", "plain")
+
+    def names(fragment: str, chosen: str) -> list[str]:
+        return [file.stem for file in flavour.fragments(("base", fragment), chosen)]
+
+    assert names("iommu-a", "base") == ["base", "iommu-a"]
+    assert names("iommu-a", "kunit") == ["base", "iommu-a", "flavour-kunit", "flavour-kunit.iommu-a"]
+    assert names("iommu-b", "kunit") == ["base", "iommu-b", "flavour-kunit"]
+    assert names("iommu-a", "plain") == ["base", "iommu-a", "flavour-plain"]
+    with pytest.raises(UserError, match="no kernel-config fragment 'iommu-c'"):
+        names("iommu-c", "kunit")
+
+
+def test_every_part_of_a_flavour_belongs_to_a_fragment() -> None:
+    folder = data.folder("kernel-configs")
+    parts = [file.stem.removeprefix("flavour-").split(".", 1) for file in folder.glob("flavour-*.*.config")]
+    assert ["kunit", "iommu-smmuv3"] in parts
+    for name, fragment in parts:
+        assert name in flavour.flavours() and (folder / f"{fragment}.config").is_file()
