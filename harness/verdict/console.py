@@ -194,9 +194,13 @@ class ConsoleWatch:
             self._close_report(stream, cut=False)
 
     def _lend(self, stream: _Stream) -> None:
-        """Another CPU shows its stack for a stall or lockup that this one reports."""
-        if self._latest is not None and self._latest.kind in (SplatKind.RCU_STALL, SplatKind.SOFT_LOCKUP):
-            stream.report = self._latest
+        """Another CPU shows its stack for a stall or lockup that this one reports.
+
+        Without true NMIs (arm64) it does so when it takes interrupts again, which may be after the next report.
+        """
+        stalls = [each for each in self._reports if each.kind in (SplatKind.RCU_STALL, SplatKind.SOFT_LOCKUP)]
+        if stalls and (stalls[-1] is self._latest or not stalls[-1].has_trace):
+            stream.report = stalls[-1]
 
     # --- panic --------------------------------------------------------------
     def _panic(self, stream: _Stream, header: Header, before: list[Line], line: Line) -> None:

@@ -64,6 +64,11 @@ class Report:
     def kind(self) -> SplatKind:
         return self.header.rule.kind
 
+    @property
+    def has_trace(self) -> bool:
+        """A function of the call trace is known."""
+        return bool(self._frames)
+
     def wants(self, text: str) -> bool:
         """Whether a line that begins nothing else is part of this report."""
         if traces.belongs(text) or (self._tracing and traces.in_trace(text)):
