@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from harness.scenario.steps import Limits, StepRunner
 from harness.verdict import cases, ktap
 
 _PIECE = 8192  # bytes of one read; a reply's bound
-_WILD = re.compile(r"[*?\[]")
 
 
 def run_own_tests(
@@ -31,7 +29,7 @@ def run_own_tests(
 ) -> tuple[Outcome, ...]:
     """Carry out the suite's set-up, then read what the tests reported; each text is kept in ``folder``.
 
-    None when the guest has no such tests. Raises what the guest raises, StepFailed and AgentRefused.
+    Nothing when the guest has no such tests. Raises what the guest raises, StepFailed and AgentRefused.
     """
     limits = Limits(suite.spec.defaults.deadline, suite.spec.defaults.limit, scale)
     StepRunner(guest, clock, limits, behaviours, guest.mark(), suite.spec).run(suite.spec.setup)
@@ -54,24 +52,28 @@ def _texts(tests: OwnTests, guest: GuestLink, deadline: float) -> Iterator[tuple
 
 
 def label(pattern: str, path: str) -> str:
-    """What of ``path`` the wildcards of ``pattern`` stand for; the file's name without suffix if there are none."""
-    parts = [part for part, wild in zip(path.split("/"), pattern.split("/"), strict=True) if _WILD.search(wild)]
-    name = "/".join(parts) if parts else path.rsplit("/", 1)[-1]
-    return name if len(parts) > 1 or "." not in name else name.rsplit(".", 1)[0]
+    """What the wildcards of ``pattern`` stand for in ``path``; the file's name without suffix if there are none."""
+    found = _regex(pattern).fullmatch(path)
+    return "/".join(found.groups()) if found and found.groups() else posixpath.basename(path).split(".")[0]
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile("([^/]*)".join(map(re.escape, pattern.split("*"))))
 
 
 def _expand(pattern: str, guest: GuestLink, deadline: float) -> tuple[str, ...]:
     """Paths that fit ``pattern`` as far as its last wildcard; whether a file is there shows when it is read."""
     paths = ["/"]
     for part in pattern.strip("/").split("/"):
-        if not _WILD.search(part):
+        if "*" not in part:
             paths = [posixpath.join(path, part) for path in paths]
             continue
+        wanted = _regex(part)
         paths = [
             posixpath.join(path, name)
             for path in paths
             for name in _names(path, guest, deadline)
-            if fnmatch.fnmatchcase(name, part)
+            if wanted.fullmatch(name)
         ]
     return tuple(paths)
 

@@ -132,6 +132,27 @@ def test_files_are_read_in_parts(agent: Agent, tmp_path: Path) -> None:
     assert agent.call("read_file", path=str(tmp_path))["errno"] == "EISDIR"
 
 
+def test_a_folder_is_listed_in_pieces(agent: Agent, tmp_path: Path) -> None:
+    names = sorted(f"{number:03}-{'x' * 50}" for number in range(300))
+    for name in names:
+        (tmp_path / name).touch()
+    found: list[str] = []
+    more = True
+    while more:
+        reply = agent.ok("list_folder", path=str(tmp_path), offset=len(found))
+        piece = reply["names"].split("/")
+        assert len(piece) == reply["count"] and len(reply["names"]) < 8192
+        found += piece
+        more = reply["more"]
+    assert found == names
+    assert agent.ok("list_folder", path=str(tmp_path), offset=300)["count"] == 0
+    (tmp_path / "empty").mkdir()
+    reply = agent.ok("list_folder", path=str(tmp_path / "empty"))
+    assert (reply["names"], reply["count"], reply["more"]) == ("", 0, False)
+    assert agent.call("list_folder", path=str(tmp_path / names[0]))["errno"] == "ENOTDIR"
+    assert agent.call("list_folder", path=str(tmp_path / "none"))["errno"] == "ENOENT"
+
+
 def test_files_are_written_only_if_they_exist(agent: Agent, tmp_path: Path) -> None:
     file = tmp_path / "text"
     assert agent.call("write_file", path=str(file), text="x")["errno"] == "ENOENT"
