@@ -53,7 +53,7 @@ class Door:
             self._closed = True
             children = tuple(self._children)
         for child in children:
-            stop(child, grace=1.0)
+            _end(child, grace=1.0)  # its pipes belong to the thread that reads them
 
     def run(
         self,
@@ -142,7 +142,15 @@ class Door:
 
 
 def stop(child: subprocess.Popen[bytes], grace: float = _GRACE) -> None:
-    """End the process group of ``child``: SIGTERM, then SIGKILL after ``grace`` seconds."""
+    """End the process group of ``child`` and close its pipes: SIGTERM, then SIGKILL after ``grace`` seconds."""
+    _end(child, grace)
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _end(child: subprocess.Popen[bytes], grace: float) -> None:
     for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
         if child.poll() is not None:
             break
@@ -152,10 +160,6 @@ def stop(child: subprocess.Popen[bytes], grace: float = _GRACE) -> None:
             child.wait(wait)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)  # grandchildren that outlived their parent
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
 
 
 def paste(argv: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
