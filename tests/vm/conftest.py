@@ -46,11 +46,11 @@ def argv(*words: str | Path) -> list[str]:
 
 @pytest.fixture
 def kph(tmp_path: Path) -> Kph:
-    """``kph(*options)`` runs ``kph run`` on Linux 7.3 (other --tree: pass it) and x86_64-vtd."""
+    """``kph(*options)`` runs ``kph run`` on Linux 7.3 and x86_64-vtd (others: pass ``tree``, ``target``)."""
 
-    def run(*words: str | Path, tree: str = "debian:7.3", name: str = "run") -> Ran:
+    def run(*words: str | Path, tree: str = "debian:7.3", target: str = "x86_64-vtd", name: str = "run") -> Ran:
         folder = tmp_path / name
-        options: list[str | Path] = ["run", "--tree", tree, "--target", "x86_64-vtd", "--run-dir", folder]
+        options: list[str | Path] = ["run", "--tree", tree, "--target", target, "--run-dir", folder]
         done = subprocess.run(
             argv(*options, *words),
             cwd=ROOT,

@@ -1,0 +1,198 @@
+"""A run of several targets: what is done once, what one target's trouble costs, how many guests run at a time."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.build.make import BuildFailure
+from harness.cache import Cache
+from harness.campaign import cell, validate
+from harness.campaign.request import Request
+from harness.campaign.side import SideResult
+from harness.campaign.validate import Validation
+from harness.errors import InfraError, UserError
+from harness.machine import accel
+from harness.machine import target as targets
+from harness.machine.accel import Choice
+from harness.machine.target import Target
+from harness.model import Change, Kernel, Module, Outcome, Qemu, RunResult, Series, Status, Tree, Verdict
+from harness.scenario import load as suites
+from harness.ui import Ui
+
+BASE = Tree("debian:7.3", Path("/r"), "c", "base", "7.3.4", "deb")
+PATCHED = Tree("debian:7.3", Path("/r"), "d", "patched", "7.3.4", "deb")
+SERIES = Series(("x",), "a series", ())
+
+
+class World:
+    """Stands for everything below ``harness.campaign``; written down is what happened in which order."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.running = self.most = 0
+        self.trouble: dict[str, BaseException] = {}  # "<target> <phase>" -> what it raises
+        self.broken: set[str] = set()  # "<target> <side>" that does not build
+        self.statuses: dict[str, Status] = {}  # "<target> <side>" -> of every scenario; else pass
+        self._lock = threading.Lock()
+
+    def note(self, what: str) -> None:
+        with self._lock:
+            self.said.append(what)
+        if what in self.trouble:
+            raise self.trouble[what]
+
+    def source(self, what: str, tree: Tree) -> Tree:
+        self.note(what)
+        return tree
+
+    def qemu(self, cache: object, door: object, ui: object, folder: object, target: Target) -> Qemu:
+        self.note(f"{target.name} qemu")
+        return Qemu(Path("/q"), "10.2.2", "k")
+
+    def choose(self, target: Target, *rest: object) -> Choice:
+        return Choice(target.accelerators[-1], "tcg")
+
+    def built(self, target: str, tree: Tree, side: str) -> tuple[Kernel, Module] | BuildFailure:
+        self.note(f"{target} build {tree.content}")
+        if f"{target} {side}" in self.broken:
+            return BuildFailure(f"{side} kernel", ("x.c:1: error: no",), Path("/log"))
+        folder = Path("/k")
+        return Kernel("k", folder, folder, folder, folder, "7.3.4", 1.0), Module("m", ())
+
+    def scenarios(self, target: str, side: str, names: Sequence[str]) -> SideResult:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(0.02)
+        with self._lock:
+            self.running -= 1
+        self.note(f"{target} run {side}")
+        status = self.statuses.get(f"{target} {side}", Status.PASS)
+        return SideResult(tuple(Outcome(name, status, "why", 0.1) for name in names), (), 1, 1.0, "")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+
+    class FakeWorkshop:
+        def __init__(self, recipe: object, arch: str, flavour: str, cache: object, door: object, ui: Any, logs: Path):
+            self._name = ui._target
+
+        def build(self, tree: Tree, suite: object, side: str) -> tuple[Kernel, Module] | BuildFailure:
+            return made.built(self._name, tree, side)
+
+    class FakeRunner:
+        def __init__(self, plan: Any, suite: object, behaviours: object, side: str, *rest: object):
+            self._target, self._side = plan.target.name, side
+
+        def run(self, scenarios: Sequence[Any]) -> SideResult:
+            return made.scenarios(self._target, self._side, [each.id for each in scenarios])
+
+    monkeypatch.setattr(cell, "ensure_qemu", made.qemu)
+    monkeypatch.setattr(accel, "choose", made.choose)
+    monkeypatch.setattr(cell, "Workshop", FakeWorkshop)
+    monkeypatch.setattr(cell, "SideRunner", FakeRunner)
+    monkeypatch.setattr(cell, "ensure_agent", lambda *_: Path("/agent"))
+    monkeypatch.setattr(cell, "guest_initrd", lambda *_: Path("/initrd"))
+    monkeypatch.setattr(validate, "resolve_tree", lambda *_: made.source("fetch", BASE))
+    monkeypatch.setattr(validate, "load_series", lambda *_: SERIES)
+    monkeypatch.setattr(validate, "apply_series", lambda *_: made.source("apply", PATCHED))
+    monkeypatch.setattr(validate, "jobs", lambda: 2)
+    return made
+
+
+Go = Callable[..., RunResult]
+
+
+@pytest.fixture
+def go(world: World, tmp_path: Path) -> Go:
+    def run(*names: str) -> RunResult:
+        known = targets.load("x86_64-vtd")
+        suite = suites.load_suite("sva")
+        request = Request(
+            tree="debian:7.3",
+            base=None,
+            series=("x",),
+            targets=tuple(known.model_copy(update={"name": name}) for name in names),
+            suite=suite,
+            scenarios=suite.scenarios[:2],
+            patterns=(),
+            behaviours={},
+            flavour="base",
+            channel="serial",
+            accelerator=None,
+            qemu=None,
+        )
+        ui = Ui(Console(file=io.StringIO()), quiet=True)
+        return Validation(request, tmp_path, Cache(tmp_path / "cache"), ui).run()
+
+    return run
+
+
+def test_sources_are_made_once_and_kernels_in_turn(world: World, go: Go, tmp_path: Path) -> None:
+    result = go("a", "b", "c")
+    assert result.verdict is Verdict.PASS and [each.target for each in result.cells] == ["a", "b", "c"]
+    assert (world.said.count("fetch"), world.said.count("apply")) == (1, 1)
+    assert [each for each in world.said if "qemu" in each] == ["a qemu", "b qemu", "c qemu"]
+    built = [each for each in world.said if "build" in each]
+    assert built == [f"{name} build {side}" for name in "abc" for side in ("base", "patched")]
+    assert world.most <= 2, "a guest for each CPU, not more"
+    assert {phase.target for phase in result.phases} == {"", "a", "b", "c"}
+    assert all((tmp_path / name).is_dir() for name in "abc")
+
+
+def test_the_only_target_has_the_whole_folder(go: Go, tmp_path: Path) -> None:
+    assert go("a").verdict is Verdict.PASS
+    assert not (tmp_path / "a").exists() and (tmp_path / "base").is_dir()
+
+
+@pytest.mark.parametrize("phase", ["b qemu", "b build base", "b build patched", "b run patched"])
+@pytest.mark.parametrize("error", [InfraError("no luck", "try again"), UserError("options did not survive")])
+def test_trouble_of_one_target_costs_that_target_only(world: World, go: Go, phase: str, error: Exception) -> None:
+    world.trouble[phase] = error
+    result = go("a", "b", "c")
+    assert [each.verdict for each in result.cells] == [Verdict.PASS, Verdict.ERROR, Verdict.PASS]
+    assert result.verdict is Verdict.ERROR
+    assert any(reason.startswith("b: ") and str(error).splitlines()[0] in reason for reason in result.reasons)
+    assert {row.change for row in result.cells[1].rows} == {Change.UNKNOWN}
+
+
+@pytest.mark.parametrize("phase", ["a qemu", "a build base", "a run base"])
+def test_the_only_target_raises_its_trouble(world: World, go: Go, phase: str) -> None:
+    world.trouble[phase] = InfraError("no luck")
+    with pytest.raises(InfraError, match="no luck"):
+        go("a")
+    assert phase == "a run base" or "a build patched" not in world.said
+
+
+def test_neither_a_failure_nor_an_error_hides_the_other(world: World, go: Go) -> None:
+    world.trouble["b qemu"] = InfraError("no luck")
+    world.statuses["c patched"] = Status.FAIL
+    result = go("a", "b", "c")
+    assert result.verdict is Verdict.FAIL
+    assert [each.verdict for each in result.cells] == [Verdict.PASS, Verdict.ERROR, Verdict.FAIL]
+    assert result.reasons[0].startswith("c: ") and any(reason.startswith("b: ") for reason in result.reasons)
+
+
+def test_a_kernel_that_does_not_build_fails_its_target(world: World, go: Go) -> None:
+    world.broken.add("b patched")
+    result = go("a", "b")
+    assert result.verdict is Verdict.FAIL
+    assert result.reasons[0].startswith("b: patched: patched kernel does not build")
+    assert {row.patched and row.patched.status for row in result.cells[1].rows} == {Status.FAIL}
+
+
+def test_an_interruption_ends_the_run(world: World, go: Go) -> None:
+    world.trouble["b build base"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        go("a", "b", "c")
+    assert "c qemu" not in world.said
