@@ -59,21 +59,19 @@ class Report:
 
 def require(target: Target) -> None:
     """Raise InfraError, before any work, when kernels and modules for ``target`` cannot be built here."""
-    parts = list(requirements.needed(("kernel", "agent")))
-    if target.kernel.cross_compile:
-        parts.append(requirements.cross_compiler(target.kernel.cross_compile))
-    requirements.require(parts, "building a kernel", Door())
+    parts = requirements.needed(("kernel", "agent", target.kernel.cross_compile))
+    requirements.require(parts, f"building a kernel for {target.name}", Door())
 
 
 def packages() -> tuple[str, ...]:
     """The Debian packages that set-up has to install: required and recommended ones that are missing."""
-    wanted = [each for each in requirements.load() if each.need != "extra"]
+    wanted = [each for each in _useful() if each.need != "extra"]
     return requirements.missing(wanted, Door()).packages
 
 
 def examine(cache: Cache, door: Door, network: bool = True) -> Report:
     """Look at everything. With ``network`` the Debian archive is asked, too (seconds)."""
-    known = requirements.load()
+    known = _useful()
     lacking = requirements.missing(known, door)
     findings = [_requirement(each, each in lacking.requirements) for each in known]
     findings += [_disk(cache), _memory(Path("/proc/meminfo").read_text()), _kvm(cache, door), _qemu(cache, door)]
@@ -92,6 +90,11 @@ def render(report: Report) -> str:
     elif report.healthy:
         lines += ["", "Everything that is needed is here."]
     return "\n".join(lines)
+
+
+def _useful() -> tuple[Requirement, ...]:
+    """What some part of the harness, or some target on this host, has a use for."""
+    return requirements.of_use((*_PARTS, *(targets.load(name).kernel.cross_compile for name in targets.known())))
 
 
 # --- one look each --------------------------------------------------------------
@@ -153,14 +156,15 @@ def _kvm(cache: Cache, door: Door) -> Finding:
         return Finding(Level.NOTE, "/dev/kvm", f"may not be opened: {slow}; to fix: sudo adduser $USER kvm")
     try:
         built = _built(cache, door)
-        chosen = (
-            [accel.choose(targets.load(name), built, cache, door).reason for name in targets.known()] if built else []
-        )
+        known = [targets.load(name) for name in targets.known()]
+        chosen = {each.name: accel.choose(each, built, cache, door) for each in known} if built else {}
     except KphError as error:
         return Finding(Level.NOTE, "/dev/kvm", error.message)
     if not chosen:
         return Finding(Level.OK, "/dev/kvm", "opens; whether it can run a guest is proved when QEMU is built")
-    return Finding(Level.OK if "kvm" in chosen else Level.NOTE, "/dev/kvm", "; ".join(dict.fromkeys(chosen)))
+    proved = any(each.accelerator.name == "kvm" for each in chosen.values())
+    text = "; ".join(f"{name} runs with {each.reason}" for name, each in chosen.items())
+    return Finding(Level.OK if proved else Level.NOTE, "/dev/kvm", text)
 
 
 def _archive(cache: Cache, door: Door) -> Finding:

@@ -32,6 +32,7 @@ class Requirement(BaseModel):
     program: str = ""  # on PATH
     pkgconfig: str = ""  # module of pkg-config
     header: str = ""  # file that the compiler finds
+    compiler: str = "gcc"  # the compiler that must find `header`
     python: str = ""  # module that Python finds
 
     @model_validator(mode="after")
@@ -43,7 +44,9 @@ class Requirement(BaseModel):
     @property
     def name(self) -> str:
         """What is looked for, for people."""
-        for kind, value in (("library ", self.pkgconfig), ("header ", self.header), ("Python module ", self.python)):
+        if self.header:
+            return f"header {self.header}" if self.compiler == "gcc" else f"header {self.header} of {self.compiler}"
+        for kind, value in (("library ", self.pkgconfig), ("Python module ", self.python)):
             if value:
                 return kind + value
         return self.program
@@ -82,21 +85,15 @@ def load(file: Path = _FILE) -> tuple[Requirement, ...]:
 
 
 def needed(parts: Iterable[str], known: Sequence[Requirement] | None = None) -> tuple[Requirement, ...]:
-    """Those that any of ``parts`` (kernel, agent, qemu, source, guest) cannot do without."""
+    """Those that any of ``parts`` (kernel, agent, qemu, source, guest, a compiler's prefix) cannot do without."""
     wanted = set(parts)
     return tuple(each for each in (load() if known is None else known) if wanted & set(each.parts))
 
 
-def cross_compiler(prefix: str) -> Requirement:
-    """The compiler with ``prefix`` (aarch64-linux-gnu-); Debian names its package after the prefix."""
-    return Requirement.model_validate(
-        {
-            "program": f"{prefix}gcc",
-            "package": f"gcc-{prefix.rstrip('-')}",
-            "for": ["kernel", "agent"],
-            "why": "compiles the guest's kernel, module and agent",
-        }
-    )
+def of_use(parts: Iterable[str], known: Sequence[Requirement] | None = None) -> tuple[Requirement, ...]:
+    """Those that are for any of ``parts``, and those that are for no part but help everywhere."""
+    wanted = set(parts)
+    return tuple(each for each in (load() if known is None else known) if not each.parts or wanted & set(each.parts))
 
 
 def missing(requirements: Iterable[Requirement], door: Door) -> Missing:
@@ -113,7 +110,7 @@ def present(requirement: Requirement, door: Door) -> bool:
     if requirement.pkgconfig:
         return _succeeds(("pkg-config", "--exists", requirement.pkgconfig), door)
     include = f"#include <{requirement.header}>\n".encode()
-    return _succeeds(("gcc", "-fsyntax-only", "-xc", "-"), door, include)
+    return _succeeds((requirement.compiler, "-fsyntax-only", "-xc", "-"), door, include)
 
 
 def require(requirements: Iterable[Requirement], what: str, door: Door) -> None:

@@ -6,13 +6,15 @@ import argparse
 from pathlib import Path
 
 import pytest
+import yaml
 
-from harness import doctor, requirements
+from harness import data, doctor, requirements
 from harness.cache import Cache
 from harness.cli import doctor as command
 from harness.doctor import Level
 from harness.errors import InfraError
 from harness.machine import target as targets
+from harness.machine.target import Target
 from harness.proc import Door
 from harness.requirements import Missing, Requirement
 
@@ -113,10 +115,51 @@ def test_a_run_without_a_compiler_stops_before_work(bare: Path) -> None:
     assert "apt-get install" in caught.value.hint and "flex" in caught.value.hint
 
 
-def test_a_cross_compiler_is_asked_for_by_its_prefix(bare: Path) -> None:
-    each = requirements.cross_compiler("aarch64-linux-gnu-")
-    assert (each.program, each.package) == ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
-    assert requirements.missing([each], Door()).packages == ("gcc-aarch64-linux-gnu",)
+def _host_target() -> Target:
+    """A target whose kernel this machine's own compiler builds."""
+    found = targets.load(targets.known()[0])
+    return found.model_copy(update={"kernel": found.kernel.model_copy(update={"cross_compile": ""})})
+
+
+def test_without_a_cross_compiler_only_its_targets_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = "pdp11-linux-gnu-"
+    native = _host_target()
+    foreign = native.model_copy(update={"kernel": native.kernel.model_copy(update={"cross_compile": prefix})})
+    entry = {"program": f"{prefix}gcc", "package": "gcc-pdp11", "for": [prefix], "why": "x", "need": "recommended"}
+    known = (*requirements.load(), Requirement.model_validate(entry))
+    monkeypatch.setattr(requirements, "load", lambda: known)
+    monkeypatch.setattr(requirements, "present", lambda each, door: not each.program.startswith(prefix))
+    doctor.require(native)
+    with pytest.raises(
+        InfraError, match=f"{foreign.name} needs what this machine does not have: {prefix}gcc"
+    ) as caught:
+        doctor.require(foreign)
+    assert caught.value.hint.endswith("apt-get install -y gcc-pdp11")
+    assert "gcc-pdp11" not in doctor.packages(), "no target here asks for it"
+    monkeypatch.setattr(targets, "load", lambda name: foreign)
+    assert doctor.packages() == ("gcc-pdp11",)
+    found = {each.name: each for each in offline(tmp_path).findings}
+    assert found[f"{prefix}gcc"].level is Level.NOTE and "missing" in found[f"{prefix}gcc"].text
+
+
+@pytest.mark.parametrize("name", targets.known())
+def test_every_cross_compiler_has_packages(name: str) -> None:
+    recipe = yaml.safe_load((data.folder("qemu") / "machines" / f"{name}.yaml").read_text())["kernel"]
+    prefix = recipe["cross_compile"]
+    found = [each for each in requirements.load() if prefix in each.parts]
+    assert {each.program or each.compiler for each in found} == {f"{prefix}gcc"}
+    assert {bool(each.header) for each in found} == {True, False}, "the compiler, and the C library for it"
+    assert {each.need for each in found} == {"recommended"}, "the other targets work without"
+
+
+def test_a_header_is_asked_of_its_own_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cross-gcc").write_text("#!/bin/sh\ngrep -q stdio.h\n")
+    (tmp_path / "cross-gcc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    common = {"compiler": "cross-gcc", "package": "x", "for": [], "why": "x"}
+    found = Requirement.model_validate({"header": "stdio.h", **common})
+    assert requirements.present(found, Door()) and found.name == "header stdio.h of cross-gcc"
+    assert not requirements.present(Requirement.model_validate({"header": "stddef.h", **common}), Door())
 
 
 def test_each_requirement_is_of_one_kind() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 import subprocess
 from pathlib import Path
@@ -59,6 +60,19 @@ def test_the_replay_script_is_a_shell_script_with_the_same_machine(name: str) ->
     assert text.splitlines()[1].startswith("# ") and "\nrm -rf" not in text
     command = next(line for line in text.splitlines() if found.binary in line)
     assert {word for role in found.roles.values() for word in role.argv} <= set(shlex.split(command))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_host_of_the_guests_architecture_needs_no_cross_compiler(name: str) -> None:
+    there = target.load(name)
+    recipe = there.kernel.model_copy(update={"cross_compile": "pdp11-linux-gnu-"})
+    there = there.model_copy(update={"kernel": recipe})
+    assert target.for_host(there, there.arch).kernel.cross_compile == ""
+    assert target.for_host(there, "pdp11").kernel.cross_compile == "pdp11-linux-gnu-"
+    assert (
+        target.load(name).kernel.cross_compile
+        == target.for_host(target.load(name), platform.machine()).kernel.cross_compile
+    )
 
 
 def test_an_unknown_target_lists_the_known_ones() -> None:
