@@ -84,6 +84,7 @@ class _Event:
     ssid: int | None = None
     address: int = 0
     write: bool = False
+    stalled: bool = False
 
     def fault(self) -> IommuFault:
         return IommuFault(
@@ -99,7 +100,8 @@ class Smmu:
     """Arm SMMUv3: the record in five lines; one or two that spell it out since 6.14.
 
     drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.c: arm_smmu_dump_event(). An event with STALL is
-    there only when nobody took it as a page fault, and then the transaction ends as a fault.
+    no fault, although Linux prints it when nobody takes it as a page fault (say, in an unbind):
+    the transaction waits, and is not refused by the SMMU. QEMU's trace says the same.
     """
 
     _LINE = re.compile(r"arm-smmu-v3 (?P<smmu>\S{1,64}): (?P<said>.*)")
@@ -107,9 +109,9 @@ class Smmu:
     _WORD = re.compile(r"\t0x(?P<word>[0-9a-f]{16})$")
     _SPELT = re.compile(
         r"event: (?P<name>\w+) client: (?P<client>\(unassigned sid\)|\S+) "
-        r"sid: (?P<sid>0x[0-9a-f]{1,8}|0) ssid: (?P<ssid>0x[0-9a-f]{1,8}|0)(?: iova: (?P<iova>0x[0-9a-f]{1,16}|0) .*)?"
+        r"sid: (?P<sid>0x[0-9a-f]{1,8}) ssid: (?P<ssid>0x[0-9a-f]{1,8})(?: iova: (?P<iova>0x[0-9a-f]{1,16}) .*)?"
     )
-    _WAY = re.compile(r"(?:un)?priv (?:data|inst) (?P<way>read|write) s[12] ")
+    _WAY = re.compile(r"(?:un)?priv (?:data|inst) (?P<way>read|write) s[12] .*?(?P<stall> stall)? stag: ")
     # Arm IHI 0070, 7.3: the record. A record of another type has neither address nor direction.
     _TRANSLATION = frozenset({0x10, 0x11, 0x12, 0x13})
     _E_PAGE_REQUEST = 0x24  # a hint that a page will be wanted: no transaction was refused
@@ -138,8 +140,9 @@ class Smmu:
 
     def _close(self, smmu: str) -> IommuFault | None:
         event = self._open.pop(smmu, None)
-        whole = event is not None and (len(event.words) == 4 or event.name != "")
-        return event.fault() if event is not None and whole and event.type != self._E_PAGE_REQUEST else None
+        if event is None or event.stalled or event.type == self._E_PAGE_REQUEST:
+            return None
+        return event.fault() if len(event.words) == 4 or event.name else None
 
     def _spelt(self, smmu: str, spelt: re.Match[str]) -> IommuFault | None:
         event, done = self._open.get(smmu), None
@@ -160,7 +163,7 @@ class Smmu:
             if len(event.words) == 4:
                 self._decode(event)
         elif way is not None:
-            event.write = way["way"] == "write"
+            event.write, event.stalled = way["way"] == "write", way["stall"] is not None
 
     def _decode(self, event: _Event) -> None:
         low, high, address, _ = event.words
@@ -168,6 +171,7 @@ class Smmu:
         event.ssid = low >> 12 & 0xFFFFF if low >> 11 & 1 else None
         if event.type in self._TRANSLATION:
             event.address, event.write = address, not high >> 35 & 1
+            event.stalled = bool(high >> 31 & 1)
 
 
 _TELLERS: tuple[Callable[[], Teller], ...] = (Dmar, Smmu)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.model import IommuFault
 from harness.verdict import faults
+
+SAMPLES = Path(__file__).parents[1] / "data" / "console"
 
 
 @pytest.mark.parametrize(
@@ -42,21 +46,38 @@ def record(type: int, *words: int, unit: str = "9050000.smmuv3") -> list[str]:
     return smmu(f"event 0x{type:02x} received:", *(f"\t0x{word:016x}" for word in words), unit=unit)
 
 
-# After the format strings of arm_smmu_dump_event(), Linux 7.3.
+def test_smmu_of_a_real_kernel() -> None:
+    lines = (SAMPLES / "arm64-smmu-faults.log").read_text().splitlines()
+    found = faults.from_console(lines)
+    assert [(fault.device, fault.reason, fault.pasid, fault.write) for fault in found] == [
+        *[("c000000.dma", "F_TRANSLATION", 1, True)] * 2,
+        ("c000000.dma", "F_TRANSLATION", 1, False),
+        *[("c000000.dma", "F_TRANSLATION", 1, True)] * 3,
+        ("c000000.dma", "F_TRANSLATION", 1, False),
+        ("c000000.dma", "C_BAD_CD", 0x12, False),
+        ("c020000.dma", "C_BAD_CD", 1, False),
+    ]
+    assert [fault.address for fault in found[:2]] == [0xFFFF_873D_8000, 0xFFFF_8CD7_6000]
+    assert sum(" received:" in line for line in lines) == len(found) + 1, "one more was stalled"
+
+
+# Not of a real kernel: after the format strings of arm_smmu_dump_event(), Linux 7.3.
 _UNMAPPED = record(0x10, 0x0000_0100_0000_1810, 0x0000_0200_0000_0000, 0xFFFF_9E40_0000, 0)
 _UNMAPPED_SPELT = smmu(
     "event: F_TRANSLATION client: c000000.dma sid: 0x100 ssid: 0x1 iova: 0xffff9e400000 ipa: 0x0",
-    'unpriv data write s1 "Input address caused fault" stag: 0',
+    'unpriv data write s1 "Input address caused fault" stag: 0x0',
 )
 _NO_CD = record(0x0A, 0x0000_0100_0000_180A, 0, 0, 0)
 _NO_CD_SPELT = smmu("event: C_BAD_CD client: c000000.dma sid: 0x100 ssid: 0x1")
 _READ_BY_FUNCTION = record(0x13, 0x0000_0020_0000_0013, 0x0000_0208_0000_0000, 0x1000, 0)
 _READ_BY_FUNCTION_SPELT = smmu(
-    "event: F_PERMISSION client: 0000:00:04.0 sid: 0x20 ssid: 0 iova: 0x1000 ipa: 0x0",
-    'unpriv data read s1 "Input address caused fault" stag: 0',
+    "event: F_PERMISSION client: 0000:00:04.0 sid: 0x20 ssid: 0x0 iova: 0x1000 ipa: 0x0",
+    'unpriv data read s1 "Input address caused fault" stag: 0x0',
 )
 _NOBODY = record(0x02, 0x0000_0777_0000_0002, 0, 0, 0)
-_NOBODY_SPELT = smmu("event: C_BAD_STREAMID client: (unassigned sid) sid: 0x777 ssid: 0")
+_NOBODY_SPELT = smmu("event: C_BAD_STREAMID client: (unassigned sid) sid: 0x777 ssid: 0x0")
+_STALLED = record(0x10, 0x0000_0100_0000_1810, 0x0000_0200_8000_0003, 0xFFFF_9E40_0000, 0)
+_STALLED_SPELT = smmu(_UNMAPPED_SPELT[0].split(": ", 1)[1].rstrip(), 'unpriv data write s1 "Reserved" stall stag: 0x3')
 _HINT = record(0x24, 0x0000_0100_0000_1824, 0, 0x2000, 0)
 
 
@@ -72,6 +93,9 @@ _HINT = record(0x24, 0x0000_0100_0000_1824, 0, 0x2000, 0)
         (_NOBODY + _NOBODY_SPELT, IommuFault("sid 0x777", 0, "C_BAD_STREAMID", None, False)),
         (_UNMAPPED[:4], None),  # the record is cut, and nothing spells it out
         (_HINT, None),
+        (_STALLED, None),
+        (_STALLED_SPELT, None),
+        (_STALLED + _STALLED_SPELT, None),
         (smmu("EVTQ overflow detected -- events lost"), None),
         (smmu("\t0x0000010000001810", "unpriv data read s1 "), None),
         ([f"kph-agent: {line}" for line in _UNMAPPED], None),
