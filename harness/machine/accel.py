@@ -66,18 +66,17 @@ def _trouble(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: 
         return f"{device} may not be opened (add yourself to its group)"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     binary = qemu.folder / "bin" / target.binary
-    kept = (
-        cache.room("accel")
-        / f"{digest(boot, str(binary), str(binary.stat().st_mtime_ns), each.name, target.probe.model_dump_json())}.json"
-    )
+    what = (each.model_dump_json(), target.probe.model_dump_json())
+    kept = cache.room("accel") / f"{digest(boot, str(binary), str(binary.stat().st_mtime_ns), *what)}.json"
     if kept.exists():
         return str(json.loads(kept.read_text())["trouble"])
-    trouble = _run_probe(each, target, qemu, cache, door)
+    trouble = prove(each, target, qemu, cache, door)
     write_whole(kept, json.dumps({"trouble": trouble}).encode())
     return trouble
 
 
-def _run_probe(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: Door) -> str:
+def prove(each: Accelerator, target: Target, qemu: Qemu, cache: Cache, door: Door) -> str:
+    """Run the guest of the proof. Returns why ``each`` cannot run guests of ``target``; empty when it can."""
     probe = target.probe
     image = bytearray(probe.size)
     for offset, code in probe.code.items():
