@@ -192,6 +192,8 @@ def _test(ok: bool, name: str, rest: str, inner: _Frame | None, frame: _Frame) -
         problems.append(f"it says ok although {_named(bad)} failed")
     if inner and inner.skipped is not None and status is Status.PASS:
         status, reason = Status.SKIP, inner.skipped
+    if status is Status.SKIP and tests and not data:
+        reason = tests[0].reason or reason
     if problems:
         status, reason = Status.FAIL, "; ".join((*problems, *filter(None, (reason,))))
     elif status is Status.FAIL and not reason:
