@@ -53,8 +53,8 @@ class Saved:
 class Snapshot:
     """``with Snapshot(...) as snapshot``: boot one machine with it, save that, start copies from any thread.
 
-    Its files are gone when the block is left; leave the copies first. Raises InfraError on entry when there is no
-    room for the guest's memory.
+    Its files are gone when the block is left; leave the copies first. Raises SnapshotFailed on entry when there is
+    no room for the guest's memory.
     """
 
     def __init__(
@@ -69,7 +69,10 @@ class Snapshot:
         self.saved: Saved | None = None
 
     def __enter__(self) -> Snapshot:
-        place = self._stack.enter_context(shm.folder(self._size))
+        try:
+            place = self._stack.enter_context(shm.folder(self._size))
+        except InfraError as error:
+            raise SnapshotFailed(error.message, error.hint) from error
         self._folder, self.note = place.folder, place.why
         return self
 
