@@ -3,14 +3,17 @@
 #   make run     test the reference series on Linux 7.3; ARGS="..." adds options of `kph run`
 #   make test    linters, types, unit tests, and tests with real kernels
 #   make setup   only set up      make lint | unit | vm   parts of make test
+#   make vm-all      the tests with real kernels, everything: also what is too slow for each make test
 #   make mutations   every mutation of the reference series (make test runs some of them)
 #   make qemu-patches   leave out each patch to QEMU in turn (builds QEMU ten times)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint unit vm mutations qemu-patches clean distclean
+.PHONY: help run test setup lint unit vm vm-all mutations qemu-patches clean distclean
 
 BIN := .venv/bin
+# Unit tests run beside each other. Tests with kernels do not: each of them keeps two guests busy.
+UNIT := $(BIN)/pytest tests/unit --numprocesses auto
 SERIES := examples/driver-owned-pasid/v2.mbox
 
 help:
@@ -20,7 +23,8 @@ run: setup
 	@$(BIN)/kph run --tree debian:7.3 --series $(SERIES) --target x86_64-vtd $(ARGS)
 
 test: lint
-	@$(BIN)/pytest $(ARGS)
+	@$(UNIT) $(ARGS)
+	@$(BIN)/pytest tests/vm $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check --quiet .
@@ -28,10 +32,13 @@ lint: setup
 	@$(BIN)/mypy --no-error-summary
 
 unit: setup
-	@$(BIN)/pytest tests/unit $(ARGS)
+	@$(UNIT) $(ARGS)
 
 vm: setup
 	@$(BIN)/pytest tests/vm $(ARGS)
+
+vm-all: setup
+	@KPH_ALL=1 KPH_ALL_MUTATIONS=1 $(BIN)/pytest tests/vm $(ARGS)
 
 mutations: setup
 	@KPH_ALL_MUTATIONS=1 $(BIN)/pytest tests/vm/test_mutations.py $(ARGS)
