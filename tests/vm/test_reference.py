@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from harness import schema
 from tests.vm.conftest import ALL, SERIES, Kph
 
 TARGETS = ("x86_64-vtd", "arm64-smmuv3")
+# A cold run of everything must end within half an hour: the kernel of this pair is built by `make vm-all`.
+NOT_EACH_TIME = ("debian:7.2", "arm64-smmuv3")
 # Linux 7.3 over serial runs every scenario in each `make test`; elsewhere these do, and all of them in `make vm-all`.
 SOME = ("*-first-bind", "own-*", "motive-*", "data-after-*")
 FULL, PART = "every scenario", "some scenarios"
@@ -49,22 +52,25 @@ def test_the_reference_series_does_what_it_says(kph: Kph, tmp_path: Path, tree: 
     junit, ktap = tmp_path / "r.xml", tmp_path / "r.ktap"
     reports = ("--report", f"junit={junit}", "--report", f"ktap={ktap}")
     chosen = [word for pattern in SOME for word in ("--scenario", pattern)] if extent == PART else []
-    ran = kph("--series", SERIES, "--channel", channel, *reports, *chosen, tree=tree, target=",".join(TARGETS))
+    targets = tuple(target for target in TARGETS if ALL or (tree, target) != NOT_EACH_TIME)
+    if targets != TARGETS:
+        warnings.warn(f"{' on '.join(NOT_EACH_TIME)} is left to make vm-all", stacklevel=1)
+    ran = kph("--series", SERIES, "--channel", channel, *reports, *chosen, tree=tree, target=",".join(targets))
     assert ran.status == 0
     jsonschema.validate(ran.report, schema.load("run"))
     assert ran.report["verdict"] == "pass"
-    for target in TARGETS:
+    for target in targets:
         _judge(ran.rows(target), target, extent)
     failures = {suite.attrib["name"]: int(suite.attrib["failures"]) for suite in ElementTree.parse(junit).getroot()}
     assert failures == {
-        **{f"sva.{target}.base.base": len(MOTIVE) for target in TARGETS},
-        **{f"sva.{target}.base.patched": 0 for target in TARGETS},
+        **{f"sva.{target}.base.base": len(MOTIVE) for target in targets},
+        **{f"sva.{target}.base.patched": 0 for target in targets},
         "verdict": 0,
     }
     lines = ktap.read_text().splitlines()
     assert lines[0] == "KTAP version 1"
     failed = re.findall(r"^    not ok \d+ (\S+)", "\n".join(lines), re.MULTILINE)
-    assert sorted(failed) == sorted(MOTIVE * len(TARGETS)), "the base's, and no other"
+    assert sorted(failed) == sorted(MOTIVE * len(targets)), "the base's, and no other"
 
 
 def _judge(rows: Mapping[str, Mapping[str, Any]], target: str, extent: str) -> None:
