@@ -17,7 +17,7 @@ from harness.cache import Cache
 from harness.campaign import rows
 from harness.campaign.request import Request
 from harness.campaign.session import Plan
-from harness.campaign.side import SideResult, SideRunner
+from harness.campaign.side import SideResult, SideRunner, usual_jobs
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
@@ -75,7 +75,8 @@ class TargetRun:
             return lambda: _not_built(failure)
         plan = self._plan_for(self._guest(side, *built))
         folder = self._folder / side
-        runner = SideRunner(plan, request.suite, dict(request.behaviours), side, folder, self._door, self._ui)
+        jobs = (request.jobs or usual_jobs(self._target.cpus)) if request.snapshot else 0
+        runner = SideRunner(plan, request.suite, dict(request.behaviours), side, folder, self._door, self._ui, jobs)
         own = request.suite.spec.ktap
         if own is not None:
             return lambda: runner.run_own_tests(own, request.patterns)

@@ -29,6 +29,8 @@ class Request:
     channel: str
     accelerator: str | None  # --accel
     qemu: Path | None  # --qemu
+    snapshot: bool = False  # --snapshot: each scenario on a copy of one guest, where that works
+    jobs: int | None = None  # --jobs: copies at a time on one kernel; None: as many as the machine carries
 
     @property
     def several(self) -> bool:
@@ -50,6 +52,8 @@ def write(request: Request, file: Path) -> None:
         "behaviours": dict(request.behaviours),
         "flavour": request.flavour,
         "channel": request.channel,
+        "snapshot": request.snapshot,
+        "jobs": request.jobs,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     file.write_text(json.dumps(facts, indent=1) + "\n")

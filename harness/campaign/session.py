@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from harness.channel.serial import SerialChannel
 from harness.channel.ssh import SshChannel
 from harness.errors import InfraError
 from harness.machine.accel import Choice
+from harness.machine.snapshot import Snapshot, SnapshotFailed
 from harness.machine.target import Target
 from harness.machine.vm import Vm
 from harness.model import Guest, Qemu, Splat, Status
@@ -57,15 +59,30 @@ class BootFailed(Exception):
         self.host_fault = host_fault  # why the host is to blame: boot again; empty when it is not
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """A guest that was saved when it was ready, and what is known of it."""
+
+    snapshot: Snapshot  # copies start from it while it lasts
+    hello: Mapping[str, Any]  # what its agent said
+    facts: Mapping[str, Any]  # what its agent found
+    boot_seconds: float  # what its boot took
+
+
 class Session:
     """``with Session(...) as guest``: booted, modules loaded, roles named, facts known.
 
-    Raises BootFailed on entry when the kernel does not get there, InfraError when the host is at fault.
+    With ``start``: a Snapshot, the guest can be frozen; Frozen, it is a copy, which does not boot.
+
+    Raises BootFailed on entry when the kernel does not get there, SnapshotFailed when the copy does not go on where
+    it was frozen, another InfraError when the host is at fault.
     """
 
-    def __init__(self, plan: Plan, evidence: Path, door: Door) -> None:
+    def __init__(self, plan: Plan, evidence: Path, door: Door, start: Snapshot | Frozen | None = None) -> None:
         self._plan = plan
-        self._vm = Vm(plan.qemu, plan.target, plan.choice.accelerator, plan.guest, plan.channel, evidence, door)
+        self._start = start
+        self._machine = _machine(plan, evidence, door, start)
+        self._vm: Vm
         self._stack = contextlib.ExitStack()
         self._link: AgentLink | None = None
         self.evidence = evidence
@@ -74,16 +91,16 @@ class Session:
 
     def __enter__(self) -> Session:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._vm)
+            self._vm = stack.enter_context(self._machine)
             started = time.monotonic()
             try:
-                self._boot(started)
-                self._introduce()
+                self._make_ready(started)
             except (GuestLost, GuestTimeout) as error:
+                if isinstance(self._start, Frozen):
+                    raise SnapshotFailed(f"a copy of the guest does not go on: {error}") from error
                 raise self._boot_failure(
                     Status.HANG if isinstance(error, GuestTimeout) else None, str(error)
                 ) from error
-            self.boot_seconds = time.monotonic() - started
             self._stack = stack.pop_all()
         return self
 
@@ -91,6 +108,15 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def freeze(self) -> Frozen:
+        """Save the guest for copies; this session is of no more use. Raises SnapshotFailed."""
+        assert isinstance(self._start, Snapshot)
+        hello = self._agent.hello or {}
+        if self._plan.guest.ssh is not None:
+            self._agent.close()  # a copy has no other end for the connection
+        self._start.save(self._vm)
+        return Frozen(self._start, hello, self.facts, self.boot_seconds)
 
     # --- what scenarios use -------------------------------------------------
     def call(
@@ -166,6 +192,18 @@ class Session:
         panic = self.panic()
         return f"kernel panic: {panic}" if panic else self._vm.ended()
 
+    def _make_ready(self, started: float) -> None:
+        frozen = self._start if isinstance(self._start, Frozen) else None
+        if frozen and self._plan.guest.ssh is None:
+            # The agent said hello and learned the roles before it was saved; it waits for a line on its port.
+            self._link = self._connect()
+            self._agent.hello, self.facts = frozen.hello, frozen.facts
+            self.call("ping")
+        else:
+            self._boot(started)
+            self._introduce()
+        self.boot_seconds = frozen.boot_seconds if frozen else time.monotonic() - started
+
     def _boot(self, started: float) -> None:
         target = self._plan.target
         while True:
@@ -231,3 +269,11 @@ class Session:
             self.splats(),
             self.host_fault(),
         )
+
+
+def _machine(plan: Plan, evidence: Path, door: Door, start: Snapshot | Frozen | None) -> AbstractContextManager[Vm]:
+    if isinstance(start, Frozen):
+        return start.snapshot.copy(evidence)
+    if start is not None:
+        return start.boot(evidence)
+    return Vm(plan.qemu, plan.target, plan.choice.accelerator, plan.guest, plan.channel, evidence, door)

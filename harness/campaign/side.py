@@ -1,35 +1,30 @@
-"""One suite on one kernel: boot, run, and boot again after a crash or a hang."""
+"""One suite on one kernel: on copies of one guest, or on guests that are booted after a crash or a hang."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import time
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from harness.campaign.session import BootFailed, Plan, Session
+from harness.campaign.copies import CopyRunner
+from harness.campaign.one import OneScenario, scale, spoilt
+from harness.campaign.session import BootFailed, Frozen, Plan, Session
 from harness.errors import InfraError
-from harness.machine.argv import replay_script
-from harness.model import Outcome, Splat, SplatKind, Status
+from harness.machine.snapshot import Snapshot, SnapshotFailed
+from harness.model import Outcome, Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout
 from harness.scenario.owntests import run_own_tests
-from harness.scenario.replay import Exchange, Recorder, script
-from harness.scenario.run import SystemClock, run_scenario
+from harness.scenario.run import SystemClock
 from harness.scenario.schema import OwnTests, Plain, Scenario, Suite
 from harness.scenario.steps import AgentRefused, StepFailed
 from harness.ui import Ui
 
-_USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
-_SLOWEST = 5.0  # the most by which deadlines grow
 _BOOTS = 3  # tries when a boot fails by a fault of the host
 _TRIES = 3  # of a scenario whose machine ends by a fault of the host
-_LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
-_BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
 
 
 @dataclass(frozen=True)
@@ -48,10 +43,21 @@ class SideRunner:
     """Runs scenarios on one kernel, each result kept whatever happens to the guest."""
 
     def __init__(
-        self, plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], side: str, evidence: Path, door: Door, ui: Ui
+        self,
+        plan: Plan,
+        suite: Suite,
+        behaviours: Mapping[str, Plain],
+        side: str,
+        evidence: Path,
+        door: Door,
+        ui: Ui,
+        jobs: int = 0,
     ) -> None:
+        """``jobs``: copies at a time; 0: no copies, one booted guest for all."""
         self._plan, self._suite, self._behaviours = plan, suite, behaviours
         self._side, self._evidence, self._door, self._ui = side, evidence, door, ui
+        self._one = OneScenario(plan, suite, behaviours, side, evidence)
+        self._jobs = jobs
         self._boots = 0
         self._boot_seconds = 0.0
         self._boot_splats: tuple[Splat, ...] = ()
@@ -61,19 +67,45 @@ class SideRunner:
 
     def run(self, scenarios: Sequence[Scenario]) -> SideResult:
         """Every scenario once, in order."""
-        outcomes: list[Outcome] = []
+        outcomes: dict[str, Outcome] = {}
         failure = ""
         with ExitStack() as guests:
-            for number, scenario in enumerate(scenarios, 1):
-                self._ui.live(f"{self._side}: {number}/{len(scenarios)} {scenario.id}")
-                try:
-                    outcomes.append(self._outcome(guests, scenario))
-                except BootFailed as failed:
-                    failure = failed.reason
-                    outcomes += [self._not_booted(each.id, failed) for each in scenarios[number - 1 :]]
-                    break
+            try:
+                # One scenario is on a pristine kernel anyway.
+                if self._jobs and len(scenarios) > 1:
+                    outcomes |= self._on_copies(scenarios)
+                for number, scenario in enumerate(scenarios, 1):
+                    if scenario.id not in outcomes:
+                        self._ui.live(f"{self._side}: {number}/{len(scenarios)} {scenario.id}")
+                        outcomes[scenario.id] = self._outcome(guests, scenario)
+            except BootFailed as failed:
+                failure = failed.reason
+                outcomes = {each.id: self._not_booted(each.id, failed) for each in scenarios} | outcomes
             late = self._guest.splats()[self._seen :] if self._guest else ()
-        return SideResult(tuple(outcomes), (*self._boot_splats, *late), self._boots, self._boot_seconds, failure)
+        found = tuple(outcomes[scenario.id] for scenario in scenarios)
+        return SideResult(found, (*self._boot_splats, *late), self._boots, self._boot_seconds, failure)
+
+    def _on_copies(self, scenarios: Sequence[Scenario]) -> Mapping[str, Outcome]:
+        """Outcomes of the scenarios that copies carried out: all, or none when a guest cannot be frozen here."""
+        plan = self._plan
+        accelerator = plan.choice.accelerator
+        try:
+            with Snapshot(plan.qemu, plan.target, accelerator, plan.guest, plan.channel, self._door) as snapshot:
+                if snapshot.note:
+                    self._ui.once(f"snapshots: {snapshot.note}")
+                frozen = self._frozen(snapshot)
+                copies = CopyRunner(plan, frozen, self._one, self._side, self._evidence, self._door, self._ui)
+                return copies.run(scenarios, self._jobs)
+        except SnapshotFailed as failed:
+            self._ui.once(f"{self._side}: {failed.message}; one guest for all scenarios")
+            return {}
+
+    def _frozen(self, snapshot: Snapshot) -> Frozen:
+        with ExitStack() as guests:
+            guest = self._boot(guests, snapshot)
+            self._guest = None  # it runs no scenario
+            with self._ui.phase("snapshot", self._side):
+                return guest.freeze()
 
     def run_own_tests(self, tests: OwnTests, patterns: Sequence[str]) -> SideResult:
         """The tests that the guest carries out itself, those whose ids match one of ``patterns``; all without."""
@@ -99,7 +131,7 @@ class SideRunner:
                 tests,
                 guest,
                 SystemClock(),
-                scale=self._scale(guest),
+                scale=scale(guest),
                 behaviours=self._behaviours,
                 folder=self._evidence / "ktap",
             )
@@ -116,17 +148,14 @@ class SideRunner:
             status, reason = Status.ERROR, fault
         return (), Outcome("", status, reason, 0.0, evidence=guest.evidence)
 
-    @staticmethod
-    def _scale(guest: Session) -> float:
-        return min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST)
-
     def _outcome(self, guests: ExitStack, scenario: Scenario) -> Outcome:
         """The scenario on the present guest or a new one; once more when the host was at fault."""
         for left in reversed(range(_TRIES)):
             guest = self._guest or self._boot(guests)
-            outcome = self._one(guest, scenario)
+            outcome = self._one.run(guest, scenario, self._measured, self._seen)
+            self._seen += len(outcome.splats)
             fault = guest.host_fault() if outcome.status is Status.ERROR else ""
-            if outcome.status in _LOST or any(splat.kind in _BROKEN for splat in outcome.splats):
+            if spoilt(outcome):
                 guests.close()
                 self._guest = None
             if not fault or not left:
@@ -134,10 +163,10 @@ class SideRunner:
             self._ui.say(f"{self._side}: {scenario.id}: {fault}; once more")
         return outcome
 
-    def _boot(self, guests: ExitStack) -> Session:
+    def _boot(self, guests: ExitStack, snapshot: Snapshot | None = None) -> Session:
         for left in reversed(range(_BOOTS)):
             self._boots += 1
-            session = Session(self._plan, self._evidence / f"boot-{self._boots}", self._door)
+            session = Session(self._plan, self._evidence / f"boot-{self._boots}", self._door, snapshot)
             try:
                 with self._ui.phase("boot", self._side):
                     self._guest = guests.enter_context(session)
@@ -158,61 +187,6 @@ class SideRunner:
             return session
         raise AssertionError("the last try returns or raises")
 
-    def _one(self, guest: Session, scenario: Scenario) -> Outcome:
-        started = time.monotonic()
-        recorder = Recorder(guest)
-        outcome = run_scenario(
-            scenario,
-            self._suite,
-            recorder,
-            scale=self._scale(guest),
-            behaviours=self._behaviours,
-            measured=self._measured,
-        )
-        if outcome.status is Status.HANG:
-            guest.blocked_tasks()
-        words = guest.last_words(lost=outcome.status is Status.CRASH)
-        host_fault = guest.host_fault()
-        splats = guest.splats()[self._seen :]
-        self._seen += len(splats)
-        status, reason = outcome.status, outcome.reason
-        if host_fault:
-            status, reason = Status.ERROR, host_fault
-        elif words and status is not Status.CRASH:
-            status, reason = Status.CRASH, words
-        elif words:
-            reason = words if words in reason else f"{words} ({reason})" if reason else words
-        elif status is Status.PASS and any(splat.kind in _BROKEN for splat in splats):
-            status, reason = Status.CRASH, splats[0].title
-        outcome = dataclasses.replace(
-            outcome,
-            status=status,
-            reason=reason,
-            splats=(*outcome.splats, *splats),
-            seconds=time.monotonic() - started,
-            evidence=guest.evidence,
-        )
-        if status in (Status.FAIL, Status.CRASH, Status.HANG) or splats:
-            outcome = dataclasses.replace(outcome, evidence=self._keep(guest, outcome, recorder))
-        return outcome
-
-    def _keep(self, guest: Session, outcome: Outcome, recorder: Recorder) -> Path:
-        """A folder with what replays the scenario without the harness, and links to the logs of its machine."""
-        folder = self._evidence / outcome.scenario
-        folder.mkdir(exist_ok=True)
-        for log in ("console.log", "trace.log", "protocol.log", "qemu.log"):
-            with contextlib.suppress(FileExistsError):
-                (folder / log).symlink_to(guest.evidence / log)
-        plan, title = self._plan, f"{outcome.scenario} on the {self._side} kernel: {outcome.status}"
-        roles = {name: role.device for name, role in plan.target.roles.items()}
-        named = (Exchange(0, {"op": "roles", **roles}), Exchange(0, None, {"ret": 0, "count": len(roles)}))
-        (folder / "replay.py").write_text(script(title, (*named, *recorder.exchanges)))
-        events = guest.evidence / "events"
-        (folder / "replay.sh").write_text(
-            replay_script(plan.qemu, plan.target, plan.choice.accelerator, plan.guest, events, title)
-        )
-        return folder
-
     def _not_booted(self, scenario: str, failed: BootFailed) -> Outcome:
         return Outcome(
             scenario,
@@ -222,3 +196,8 @@ class SideRunner:
             splats=failed.splats,
             evidence=self._evidence / f"boot-{self._boots}",
         )
+
+
+def usual_jobs(cpus: int) -> int:
+    """How many guests with ``cpus`` CPUs this machine carries at a time on one kernel, of which there are two."""
+    return max(1, len(os.sched_getaffinity(0)) // (2 * cpus))

@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
     add("--accel", help="kvm or tcg (default: the first that is proved to work)")
     add("--qemu", type=Path, metavar="DIR", help="your own QEMU build instead of ours")
+    add(
+        "--snapshot",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="boot once, and run each scenario on a fresh copy of that guest (default: one guest, until it crashes)",
+    )
+    add("--jobs", type=_jobs, metavar="N", help="copies at a time on each kernel (default: what the CPUs carry)")
     add("--report", action="append", default=[], metavar="FORMAT[=FILE]", help="more reports; may be repeated")
     add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: a new folder)")
     add("-v", "--verbose", action="store_true", help="list every scenario")
@@ -93,7 +100,15 @@ def _request(args: argparse.Namespace) -> Request:
         channel=_channel(args.channel, chosen),
         accelerator=args.accel,
         qemu=args.qemu,
+        snapshot=args.snapshot,
+        jobs=args.jobs,
     )
+
+
+def _jobs(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 64):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
+    return int(text)
 
 
 def _channel(name: str, chosen: Sequence[Target]) -> str:

@@ -1,0 +1,96 @@
+"""One scenario on one guest: what it did, and the evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.campaign.session import Plan, Session
+from harness.machine.argv import replay_script
+from harness.model import Outcome, SplatKind, Status
+from harness.scenario.replay import Exchange, Recorder, script
+from harness.scenario.run import run_scenario
+from harness.scenario.schema import Plain, Scenario, Suite
+
+_USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
+_SLOWEST = 5.0  # the most by which deadlines grow
+_LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
+_BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
+_LOGS = ("console.log", "trace.log", "protocol.log", "qemu.log")
+
+
+def scale(guest: Session) -> float:
+    """By how much deadlines grow on this guest."""
+    return min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST)
+
+
+def spoilt(outcome: Outcome) -> bool:
+    """Whether the guest is not to be used again."""
+    return outcome.status in _LOST or any(splat.kind in _BROKEN for splat in outcome.splats)
+
+
+class OneScenario:
+    """Carries scenarios out on guests of one kernel; keeps nothing of them, so threads may share it."""
+
+    def __init__(self, plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], side: str, evidence: Path) -> None:
+        self._plan, self._suite, self._behaviours = plan, suite, behaviours
+        self._side, self._evidence = side, evidence
+
+    def run(self, guest: Session, scenario: Scenario, measured: dict[str, object], seen: int) -> Outcome:
+        """``measured``: the oracles' values on this guest, see run_scenario; ``seen``: its splats told before."""
+        started = time.monotonic()
+        recorder = Recorder(guest)
+        outcome = run_scenario(
+            scenario,
+            self._suite,
+            recorder,
+            scale=scale(guest),
+            behaviours=self._behaviours,
+            measured=measured,
+        )
+        if outcome.status is Status.HANG:
+            guest.blocked_tasks()
+        words = guest.last_words(lost=outcome.status is Status.CRASH)
+        host_fault = guest.host_fault()
+        splats = guest.splats()[seen:]
+        status, reason = outcome.status, outcome.reason
+        if host_fault:
+            status, reason = Status.ERROR, host_fault
+        elif words and status is not Status.CRASH:
+            status, reason = Status.CRASH, words
+        elif words:
+            reason = words if words in reason else f"{words} ({reason})" if reason else words
+        elif status is Status.PASS and any(splat.kind in _BROKEN for splat in splats):
+            status, reason = Status.CRASH, splats[0].title
+        outcome = dataclasses.replace(
+            outcome,
+            status=status,
+            reason=reason,
+            splats=splats,
+            seconds=time.monotonic() - started,
+            evidence=guest.evidence,
+        )
+        if status in (Status.FAIL, Status.CRASH, Status.HANG) or splats:
+            outcome = dataclasses.replace(outcome, evidence=self._keep(guest, outcome, recorder))
+        return outcome
+
+    def _keep(self, guest: Session, outcome: Outcome, recorder: Recorder) -> Path:
+        """A folder with what replays the scenario without the harness, and links to the logs of its machine."""
+        folder = self._evidence / outcome.scenario
+        folder.mkdir(exist_ok=True)
+        if folder != guest.evidence:
+            for log in _LOGS:
+                with contextlib.suppress(FileExistsError):
+                    (folder / log).symlink_to(guest.evidence / log)
+        plan, title = self._plan, f"{outcome.scenario} on the {self._side} kernel: {outcome.status}"
+        roles = {name: role.device for name, role in plan.target.roles.items()}
+        named = (Exchange(0, {"op": "roles", **roles}), Exchange(0, None, {"ret": 0, "count": len(roles)}))
+        (folder / "replay.py").write_text(script(title, (*named, *recorder.exchanges)))
+        events = guest.evidence / "events"
+        (folder / "replay.sh").write_text(
+            replay_script(plan.qemu, plan.target, plan.choice.accelerator, plan.guest, events, title)
+        )
+        return folder
