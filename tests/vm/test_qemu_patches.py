@@ -35,6 +35,7 @@ def test_without_the_patch_something_fails(copy: Path, tmp_path: Path, number: s
     patch.unlink()
     scenario = TABLE[number]["scenario"]
     words = ["run", "--tree", "debian:7.3", "--run-dir", str(tmp_path / "run"), "--accel", "tcg"]
+    words += ["--target", TABLE[number].get("target", "x86_64-vtd")]
     done = subprocess.run(
         argv(*words, "--scenario", scenario or "global-first-bind"),
         cwd=copy,
