@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 from harness.campaign.side import SideResult
-from harness.model import Cell, Outcome, Splat, Status
+from harness.model import Cell, Outcome, Splat, Status, Verdict
 from harness.verdict import compare, splatset
 
 _UNKNOWN_TEST = "this kernel has no such test"
@@ -42,6 +42,9 @@ def cell(
     )
     boot_splats = base.boot_splats if patched is None else splatset.new_splats(known, patched.boot_splats)
     verdict, reasons = compare.judge(rows, boot_splats)
+    if verdict is Verdict.PASS and patched is not None and not patched.outcomes:
+        # It did not build, or ended before its tests, as the base did: alike, but nothing that was tested.
+        verdict, reasons = Verdict.ERROR, ("no evidence: nothing ran on the patched kernel",)
     failures = tuple(f"{side}: {result.failure}" for side, result in results.items() if result.failure)
     numbers = {
         "boots": {side: result.boots for side, result in results.items()},

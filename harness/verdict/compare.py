@@ -31,7 +31,8 @@ The verdict of a run::
             without a series: a scenario fails, hangs or crashes on the base, or the base has splats;
             but a scenario that shows the need for what the tree lacks may fail
     error   not fail, and: a scenario is unknown, or there is no evidence at all: no scenario
-            passed or failed on the kernel under test, so that a skip or a dead kernel is all there is
+            passed or failed on the kernel under test, so that a skip or a dead kernel is all there is;
+            nor may it pass when that kernel was not built, as the base was not (campaign.rows)
     pass    otherwise
 
 Failure wins over error: what is known to be broken stays broken. Advice never fails.

@@ -44,6 +44,17 @@ def test_a_kernel_that_is_not_built_gives_every_scenario_its_failure() -> None:
     assert found.reasons[0] == "patched: it does not build"
 
 
+def test_kernels_of_which_neither_was_tested_are_no_pass() -> None:
+    """They are alike, and each of their scenarios says something of them; but none of it is of the series."""
+    unbuilt, dead = side(otherwise="fail", failure="it does not build"), side(("a", "crash"), failure="dies in boot")
+    for base in (unbuilt, dead):
+        found = cell(base, unbuilt, asked=("a",))
+        assert changes(found) == {"a": Change.UNCHANGED} and found.verdict is Verdict.ERROR
+        assert found.reasons[-1] == "no evidence: nothing ran on the patched kernel"
+    assert cell(unbuilt, asked=("a",)).verdict is Verdict.FAIL, "a tree alone that does not build"
+    assert cell(unbuilt, side(("a", "pass")), asked=("a",)).verdict is Verdict.PASS
+
+
 def test_a_test_that_only_one_kernel_has_is_a_skip_on_the_other() -> None:
     found = cell(side(("a", "pass"), ("gone", "pass")), side(("a", "pass"), ("new", "pass"), ("bad", "fail")))
     assert changes(found) == {
