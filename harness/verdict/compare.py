@@ -184,7 +184,10 @@ def _ended_as(row: Row, status: Status) -> bool:
 
 
 def _only_splats(outcome: Outcome | None) -> bool:
-    return outcome is not None and outcome.status in (Status.PASS, Status.SKIP) and bool(outcome.splats)
+    """Whether its splats are all there is to say against it."""
+    if outcome is None or not outcome.splats:
+        return False
+    return outcome.status in (Status.PASS, Status.SKIP) or (outcome.status is Status.FAIL and bool(outcome.lacking))
 
 
 def _outside(boot_splats: Sequence[Splat]) -> tuple[str, ...]:

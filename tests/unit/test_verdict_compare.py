@@ -204,6 +204,9 @@ def test_a_tree_is_not_blamed_for_what_it_lacks_but_its_patched_kernel_must_be_b
     alone = [compare.row("", "t", "base", needy, None, False), row("pass", "none", series=False)]
     assert compare.judge(alone) == (Verdict.PASS, ())
     assert compare.judge([compare.row("", "t", "base", bad, None, False)])[0] is Verdict.FAIL
+    splat = Outcome("s", Status.FAIL, "no space", 0.1, lacking="no own PASIDs", splats=(NEW,))
+    verdict, reasons = compare.judge([compare.row("", "t", "base", splat, None, False)])
+    assert (verdict, reasons) == (Verdict.FAIL, ("1 scenario left splats: s",))
     assert compare.compare(needy, fine, True) is Change.FIXED
     # A series that brings the capability, and yet does not help.
     assert compare.compare(needy, bad, True) is Change.NEW_FAILURE
