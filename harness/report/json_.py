@@ -106,6 +106,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "splats": [_splat(splat) for splat in outcome.splats],
         "faults": [_fault(fault) for fault in outcome.faults],
         "advice": list(outcome.advice),
+        "lacking": outcome.lacking,
         "evidence": None if outcome.evidence is None else str(outcome.evidence),
     }
 

@@ -79,6 +79,8 @@ def _story(outcome: Outcome) -> Iterable[str]:
             yield clean.line(f"  got      {step.got}")
     for splat in outcome.splats:
         yield from _told(splat)
+    if outcome.lacking:
+        yield clean.line(f"fails, which shows the need: {outcome.lacking}")
     for advice in outcome.advice:
         yield clean.line(f"advice: {advice}")
     if outcome.evidence is not None:

@@ -88,7 +88,8 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
     if outcome is None:
         return _Point(row.scenario, False, "ERROR", "not run")
     status, reason = outcome.status, outcome.reason
-    notes = (*_failing(outcome), *(splat.title for splat in outcome.splats))
+    shown = (f"fails, which shows the need: {outcome.lacking}",) if outcome.lacking else ()
+    notes = (*_failing(outcome), *(splat.title for splat in outcome.splats), *shown)
     if status is Status.SKIP:
         return _Point(row.scenario, True, "SKIP", reason, notes)
     if status is Status.HANG:

@@ -82,6 +82,8 @@ def _detail(page: Page, group: tuple[Row, ...], target: str) -> None:
     failing = outcome is not None and any(not step.ok for step in outcome.steps)
     if reason and not (failing and outcome is not None and outcome.status is Status.FAIL):
         page.field("reason", reason)
+    if motive := words.motive(row):
+        page.field("motive", motive)
     if outcome is not None:
         _steps(page, outcome)
     for count in splatset.tally(words.splats(row)):

@@ -61,7 +61,9 @@ def needs_detail(row: Row) -> bool:
     if row.change in (Change.REGRESSED, Change.NEW_FAILURE, Change.UNKNOWN):
         return True
     outcome = tested(row)
-    return row.change is Change.BASE_ONLY and outcome is not None and (outcome.status in BAD or bool(outcome.splats))
+    if row.change is not Change.BASE_ONLY or outcome is None:
+        return False
+    return bool(outcome.splats) or (outcome.status in BAD and not outcome.lacking)
 
 
 def alike(rows: Iterable[Row]) -> tuple[tuple[Row, ...], ...]:
@@ -105,9 +107,18 @@ def why(row: Row) -> str:
     if outcome is None:
         return ""
     titles = ", ".join(splat.title for splat in splats(row))
-    if outcome.reason and titles and titles not in outcome.reason:
-        return f"{outcome.reason}; {titles}"
-    return outcome.reason or titles
+    if titles in outcome.reason:
+        titles = ""
+    return "; ".join(filter(None, (outcome.reason, titles, motive(row))))
+
+
+def motive(row: Row) -> str:
+    """Which failures of the row its scenario is there for, and what they lack; empty when there is none."""
+    lacking: dict[str, list[str]] = {}
+    for side, outcome in (("base", row.base), ("patched", row.patched)):
+        if outcome is not None and outcome.lacking:
+            lacking.setdefault(outcome.lacking, []).append(side)
+    return "; ".join(f"fails on {' and '.join(sides)}, which shows the need: {what}" for what, sides in lacking.items())
 
 
 def _gap(outcome: Outcome | None) -> str:
@@ -169,7 +180,10 @@ def verdict_of(cell: Cell, result: RunResult) -> str:
 def _found(cell: Cell, series: bool) -> str:
     outcomes = [tested(row) for row in cell.rows]
     skipped = sum(outcome is not None and outcome.status is Status.SKIP for outcome in outcomes)
-    tail = f" ({skipped} skipped)" if skipped else ""
+    shown = sum(outcome is not None and bool(outcome.lacking) for outcome in outcomes)
+    notes = [f"{skipped} skipped"] if skipped else []
+    notes += [f"{shown} failed, which shows the need"] if shown else []
+    tail = f" ({', '.join(notes)})" if notes else ""
     if not series:
         passed = sum(outcome is not None and outcome.status is Status.PASS for outcome in outcomes)
         return f"{passed} of {len(cell.rows)} scenarios pass{tail}"

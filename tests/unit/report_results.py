@@ -235,6 +235,22 @@ def targets_alone() -> RunResult:
     return _run((_cell("x86_64-vtd", tree_alone().rows), _cell("arm64-smmuv3", tree_alone().rows[:4])), None)
 
 
+def motive() -> RunResult:
+    """What the series is for fails without it; one of them for another reason, too, once it is there."""
+    need = outcome("motive-one-pasid", Status.FAIL, "step 4: expected ret 0, got ret -28 (ENOSPC)", lacking=NO_API)
+    still, other = (dataclasses.replace(need, scenario=f"motive-{name}") for name in ("still", "other"))
+    rows = (
+        _row(need.scenario, need, outcome(need.scenario, Status.PASS)),
+        _row(still.scenario, still, still),
+        _row(other.scenario, other, outcome(other.scenario, Status.FAIL, "step 6", steps=_STEPS)),
+    )
+    return _result((*_passes(2), *rows))
+
+
+def motive_alone() -> RunResult:
+    return _result(tuple(_row(row.scenario, row.base, None, False) for row in motive().rows), None)
+
+
 def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
     """Every string that a guest, a mail or a suite can choose is hostile."""
     splat = Splat(SplatKind.WARN, HOSTILE, (HOSTILE,), (HOSTILE, HOSTILE), 1)
@@ -287,6 +303,8 @@ CASES = {
         targets_pass,
         targets_differ,
         targets_alone,
+        motive,
+        motive_alone,
     )
 }
 

@@ -33,6 +33,11 @@ def test_schema_holds(case: str) -> None:
     _validator().validate(_report(_CASES[case]))
 
 
+def test_what_a_failure_is_there_to_show_is_told() -> None:
+    row = _report(results.motive)["scenarios"][2]
+    assert (row["change"], row["base"]["lacking"], row["patched"]["lacking"]) == ("fixed", results.NO_API, "")
+
+
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(schema.load("run"))
     assert schema.names() == ("run",)

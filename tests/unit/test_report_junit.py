@@ -74,6 +74,12 @@ def test_what_went_wrong_is_in_the_case() -> None:
     assert failed.time == 0.25 and failed.classname == "x86_64-vtd.base"
 
 
+def test_a_failure_that_shows_the_need_says_so() -> None:
+    suites = _suites(render("junit", results.motive()))
+    case = next(case for case in suites["sva.x86_64-vtd.base.base"] if case.name == "motive-one-pasid")
+    assert case.result[0].type == "fail" and f"which shows the need: {results.NO_API}" in case.system_out
+
+
 def test_a_splat_fails_a_case_that_passed() -> None:
     suite = _suites(render("junit", results.tree_alone()))["sva.x86_64-vtd.base.base"]
     case = next(case for case in suite if case.name == "g12-killed-while-bound")

@@ -104,6 +104,12 @@ def test_results_and_directives() -> None:
     assert not tests["verdict"].ok and "2 scenarios regressed" in tests["verdict"].data
 
 
+def test_a_failure_that_shows_the_need_says_so() -> None:
+    base = {test.name: test for test in read(render("ktap", results.motive()))["base"].subtests}
+    assert not base["motive-one-pasid"].ok
+    assert f"fails, which shows the need: {results.NO_API}" in base["motive-one-pasid"].notes
+
+
 def test_verdicts() -> None:
     assert read(render("ktap", results.passing()))["verdict"].ok
     error = read(render("ktap", results.no_evidence()))

@@ -47,6 +47,15 @@ def test_the_last_line_is_the_verdict() -> None:
         assert last.startswith(f"Verdict: {start} x86_64-vtd, Linux 7.3.4, suite sva: "), last
 
 
+def test_a_failure_that_shows_the_need_is_told_as_such() -> None:
+    text = " ".join(render("text", results.motive()).split())
+    assert f"motive-one-pasid fail pass fails on base, which shows the need: {results.NO_API}" in text
+    assert f"fails on base and patched, which shows the need: {results.NO_API}" in text
+    alone = render("text", results.motive_alone(), View(120))
+    assert "motive-one-pasid: fail" not in alone, "nobody has to act on it"
+    assert "2 of 5 scenarios pass (3 failed, which shows the need)." in " ".join(alone.split())
+
+
 def test_targets_are_side_by_side() -> None:
     text = render("text", results.targets_differ(), View(120))
     lines = [line.split() for line in text.splitlines()]
