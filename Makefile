@@ -4,8 +4,8 @@
 #   make test    linters, types, unit tests, and tests with real kernels
 #   make setup   only set up      make lint | unit | vm   parts of make test
 #   make vm-all      the tests with real kernels, everything: also what is too slow for each make test
-#   make mutations   every mutation of the reference series (make test runs some of them)
-#   make qemu-patches   leave out each patch to QEMU in turn (builds QEMU ten times)
+#   make mutations   every mutation of the reference series and the SMMU's driver (make test runs some of them)
+#   make qemu-patches   leave out, in turn, the patches to QEMU that can be (builds QEMU a dozen times)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
