@@ -19,6 +19,7 @@ from harness.machine import target as targets
 from harness.machine.target import Target
 from harness.model import Verdict
 from harness.scenario import load as suites
+from harness.scenario.schema import Suite
 from harness.ui import Ui
 
 NAME = "run"
@@ -87,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace) -> Request:
     chosen = targets.choose(args.target or [_TARGET])
     suite = suites.load_suite(args.suite)
+    for target in chosen:
+        _faults(suite, target)
     return Request(
         tree=args.tree,
         base=args.base,
@@ -115,6 +118,23 @@ def _channel(name: str, chosen: Sequence[Target]) -> str:
     for target in chosen:
         _known(f"channel of {target.name}", name, tuple(target.channels))
     return name
+
+
+def _faults(suite: Suite, target: Target) -> None:
+    """A fault that nobody reads would be a pass for lack of evidence."""
+    if not suite.spec.faults:
+        return
+    known = ", ".join(suite.spec.faults)
+    if not target.fault_events:
+        raise UserError(
+            f"the target {target.name} names no fault_events, so the suite {suite.name} would see no DMA fault",
+            f"name those of its trace events that are IOMMU faults; the suite knows {known}",
+        )
+    if strange := [name for name in target.fault_events if name not in suite.spec.faults]:
+        raise UserError(
+            f"the suite {suite.name} does not know the fault event {', '.join(strange)} of the target {target.name}",
+            f"say in its suite.yaml, under 'faults', which fields the event has; it knows {known}",
+        )
 
 
 def _known(what: str, name: str, names: Sequence[str]) -> str:

@@ -82,7 +82,7 @@ class Target(_Strict):
     channels: dict[str, ChannelRecipe]
     roles: dict[str, Role]
     trace: tuple[str, ...]  # QEMU trace events that the oracles read
-    fault_events: tuple[str, ...] = ()  # those of them that are IOMMU faults
+    fault_events: tuple[str, ...] = ()  # those of them that are IOMMU faults; a suite with 'faults' knows each
     needs: dict[str, tuple[str, ...]]  # QEMU device -> properties that our own build has
     host_faults: tuple[str, ...] = ()  # console lines that are the host's fault: boot again
     boot_silence: float = 15  # seconds without a console byte that make a boot a hang
