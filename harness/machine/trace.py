@@ -7,7 +7,7 @@ a missing line on the console proves nothing; the trace does.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.scenario.link import TraceEvent
@@ -22,6 +22,11 @@ def parse_event(line: str) -> TraceEvent | None:
         return None
     fields = {key: int(value, 0) for key, value in _PAIR.findall(rest)}
     return TraceEvent(name, fields)
+
+
+def unknown(names: Iterable[str], said: str) -> tuple[str, ...]:
+    """Those of the events ``names`` that QEMU does not have, by what it ``said`` at its start: it warns and goes on."""
+    return tuple(name for name in names if f"trace event '{name}' " in said)
 
 
 class TraceLog:

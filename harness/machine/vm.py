@@ -21,7 +21,7 @@ from harness.errors import InfraError
 from harness.machine.argv import Ram, Sockets, qemu_argv
 from harness.machine.console import Console
 from harness.machine.target import Accelerator, Target
-from harness.machine.trace import TraceLog
+from harness.machine.trace import TraceLog, unknown
 from harness.model import Guest, Qemu
 from harness.proc import Door, stop
 
@@ -105,6 +105,11 @@ class Vm:
             ) from error
         # First of all that happens at the end: the console is read to its end, which comes with QEMU's.
         self._stack.callback(stop, self._process)
+        if lacking := unknown(target.fault_events, log.read_text(errors="replace")):
+            raise InfraError(
+                f"{argv[0]} has no trace event {', '.join(lacking)}, so no DMA fault would be seen",
+                "apply qemu/patches and build with the trace backend 'log'; or leave --qemu out",
+            )
 
     def _listen(self, path: Path) -> socket.socket:
         listener = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
