@@ -42,6 +42,7 @@ class TargetRun:
         self._ui = ui.view(target.name, request.several)
         self._running: dict[str, Future[SideResult]] = {}
         self._plan_for: Callable[[Guest], Plan] | None = None  # once there is a machine
+        self._unusable: KphError | None = None  # why there is none
         self._workshop: Workshop | None = None
         self._accelerator = ""
         self._facts: dict[str, object] = {}
@@ -66,8 +67,14 @@ class TargetRun:
 
     # --- in the order in which it happens ------------------------------------------
     def _prepared(self, side: str, tree: Tree) -> Callable[[], SideResult]:
-        self._plan_for = self._plan_for or self._machine()
         request = self._request
+        if self._unusable is not None:
+            raise self._unusable  # of the side before; a QEMU that does not build takes its time to say so
+        try:
+            self._plan_for = self._plan_for or self._machine()
+        except KphError as error:
+            self._unusable = error
+            raise
         assert self._workshop is not None
         built = self._workshop.build(tree, _module_sources(request.suite), side)
         if isinstance(built, BuildFailure):
@@ -85,12 +92,12 @@ class TargetRun:
     def _machine(self) -> Callable[[Guest], Plan]:
         """QEMU, accelerator and workshop of the target."""
         request, target = self._request, self._target
+        self._folder.mkdir(parents=True, exist_ok=True)  # first: what fails here names it as its evidence
         with self._ui.phase("qemu"):
             qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
         choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._workshop = Workshop(
             target.kernel, target.arch, request.flavour, self._cache, self._door, self._ui, self._folder
         )

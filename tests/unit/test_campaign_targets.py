@@ -166,6 +166,15 @@ def test_trouble_of_one_target_costs_that_target_only(world: World, go: Go, phas
     assert {row.change for row in result.cells[1].rows} == {Change.UNKNOWN}
 
 
+def test_a_machine_that_cannot_be_had_is_tried_once(world: World, go: Go) -> None:
+    world.trouble["b qemu"] = InfraError("no luck")
+    rows = go("a", "b").cells[1].rows
+    assert world.said.count("b qemu") == 1 and "b build base" not in world.said
+    for row in rows:
+        for outcome in (row.base, row.patched):
+            assert outcome is not None and outcome.evidence is not None and outcome.evidence.is_dir()
+
+
 @pytest.mark.parametrize("phase", ["a qemu", "a build base", "a run base"])
 def test_the_only_target_raises_its_trouble(world: World, go: Go, phase: str) -> None:
     world.trouble[phase] = InfraError("no luck")
