@@ -107,7 +107,12 @@ class Snapshot:
         """
         if self.saved is None:
             raise SnapshotFailed("there is no saved guest to copy")
-        with Vm(*self._launch, evidence, self._door, Ram(self._folder / "memory", copy=True)) as vm:
+        with contextlib.ExitStack() as stack:
+            try:
+                ram = Ram(self._folder / "memory", copy=True)
+                vm = stack.enter_context(Vm(*self._launch, evidence, self._door, ram))
+            except InfraError as error:
+                raise SnapshotFailed(error.message, error.hint) from error
             with _told("start a copy of the guest", vm):
                 vm.qmp("migrate-set-capabilities", capabilities=_WITHOUT_MEMORY)
                 # With exit-on-error, which is the default, QEMU would say why on its way out only.
