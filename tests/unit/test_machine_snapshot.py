@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from qemu.qmp.error import QMPError
 
+from harness.errors import InfraError
 from harness.machine import shm, snapshot, target
 from harness.machine.argv import Ram, Sockets, qemu_argv
 from harness.machine.snapshot import Snapshot, SnapshotFailed
@@ -31,6 +32,7 @@ class FakeVm:
     made: list[FakeVm]
     answers: list[Mapping[str, Any] | Exception]  # to query-migrate, the last one over and over
     dead: str | None
+    refuses: bool  # to start
 
     def __init__(self, *launch: Any) -> None:
         self.evidence, self.ram = launch[-3], launch[-1]
@@ -40,6 +42,8 @@ class FakeVm:
         FakeVm.made.append(self)
 
     def __enter__(self) -> FakeVm:
+        if FakeVm.refuses:
+            raise InfraError("QEMU does not start: no memory")
         self.entered = True
         if not self.ram.copy:
             self.ram.file.write_bytes(b"m" * 8192)
@@ -69,7 +73,7 @@ class FakeVm:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[FakeVm]:
-    FakeVm.made, FakeVm.dead = [], None
+    FakeVm.made, FakeVm.dead, FakeVm.refuses = [], None, False
     FakeVm.answers = [{}, {"status": "active"}, {"status": "completed"}]
     monkeypatch.setattr(snapshot, "Vm", FakeVm)
     monkeypatch.setattr(shm, "places", lambda: (tmp_path / "shm",))
@@ -125,6 +129,16 @@ def test_boot_save_and_copies(made: list[FakeVm], tmp_path: Path) -> None:
             assert each.arguments["migrate-set-capabilities"] == origin.arguments["migrate-set-capabilities"]
         assert list((tmp_path / "shm").iterdir())
     assert not list((tmp_path / "shm").iterdir())
+
+
+def test_a_copy_that_does_not_start_is_a_failure_of_the_snapshot(made: list[FakeVm], tmp_path: Path) -> None:
+    with _snapshot() as shot:
+        with shot.boot(tmp_path / "boot") as vm:
+            shot.save(vm)
+        FakeVm.refuses = True
+        with pytest.raises(SnapshotFailed, match="no memory"), shot.copy(tmp_path / "copy"):
+            pass
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize(
