@@ -79,6 +79,7 @@ class _Run:
     scale: float
     behaviours: Mapping[str, Plain]
     measured: dict[str, Any]
+    began: bool = False  # the first step was reached
 
     def outcome(self) -> Outcome:
         started = self.clock.now()
@@ -92,7 +93,7 @@ class _Run:
             if faults and spec.faults == "none" and status is Status.PASS:
                 status, reason = Status.FAIL, _unexpected(faults)
         advice = list(steps.advice)
-        if status is Status.FAIL and spec.our_choice:
+        if status is Status.FAIL and spec.our_choice and self.began:
             status, reason, advice = Status.PASS, "", [*advice, f"{spec.our_choice}: {reason}"]
         return Outcome(
             self.scenario.id,
@@ -102,7 +103,8 @@ class _Run:
             steps=tuple(steps.results),
             faults=faults,
             advice=tuple(advice),
-            lacking=self._lacking() if status is Status.FAIL else "",
+            began=self.began,
+            lacking=self._lacking() if status is Status.FAIL and self.began else "",
         )
 
     def _lacking(self) -> str:
@@ -115,6 +117,7 @@ class _Run:
         status, reason = Status.PASS, ""
         try:
             before = self._prepare()
+            self.began = True
             try:
                 steps.run(self.scenario.spec.steps)
             except StepFailed as failed:

@@ -7,6 +7,7 @@ not have; ``worse`` means further up in pass < fail < hang = crash::
     -------  -----------------------------  -----------
     (there is no series)                    base only
     any, none or error on either side       unknown        no evidence
+    a failure before the first step on both unknown        no evidence
     pass     pass                           unchanged
     pass     pass, the base's splats gone   fixed
     pass     pass + new splats              regressed
@@ -66,6 +67,8 @@ def compare(base: Outcome | None, patched: Outcome | None, has_series: bool, kno
     if not _ended(base) or not _ended(patched):
         return Change.UNKNOWN
     assert base is not None and patched is not None
+    if not (base.began or patched.began):
+        return Change.UNKNOWN
     fresh = bool(_fresh(base, patched, known))
     if base.status is Status.PASS:
         return _after_pass(base, patched, fresh)

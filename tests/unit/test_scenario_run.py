@@ -469,6 +469,7 @@ def test_a_measurement_that_fails_at_the_start_is_told_as_such(guest: FakeGuest)
     outcome = run(guest, f"- {TAKE}}}")
     assert outcome.status is Status.FAIL
     assert outcome.reason.startswith("before the first step: step 1, count")
+    assert not outcome.began
 
 
 def test_a_reply_without_the_field_that_a_later_step_needs_fails_there(guest: FakeGuest) -> None:

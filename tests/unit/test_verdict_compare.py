@@ -213,6 +213,14 @@ def test_a_tree_is_not_blamed_for_what_it_lacks_but_its_patched_kernel_must_be_b
     assert compare.compare(needy, needy, True) is Change.UNCHANGED
 
 
+def test_a_failure_before_the_first_step_is_no_evidence_unless_the_series_brings_it() -> None:
+    good, early = Outcome("s", Status.PASS, "", 0.1), Outcome("s", Status.FAIL, "no oracle", 0.1, began=False)
+    assert compare.compare(early, early, True) is Change.UNKNOWN
+    assert compare.judge([compare.row("", "t", "base", early, early, True)])[0] is Verdict.ERROR
+    assert compare.compare(good, early, True) is Change.REGRESSED
+    assert compare.compare(early, good, True) is Change.FIXED
+
+
 def test_reasons_are_worst_first_and_short() -> None:
     rows = [row("none", "pass", name="gap"), row("skip", "hang", name="new")]
     rows += [row("pass", "fail", name=f"reg{number}") for number in range(7)]
