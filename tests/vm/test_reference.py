@@ -69,7 +69,8 @@ def test_the_reference_series_does_what_it_says(kph: Kph, tmp_path: Path, tree: 
     }
     lines = ktap.read_text().splitlines()
     assert lines[0] == "KTAP version 1"
-    failed = re.findall(r"^    not ok \d+ (\S+)", "\n".join(lines), re.MULTILINE)
+    named = re.findall(r"^ +not ok \d+ (\S+)", "\n".join(lines), re.MULTILINE)
+    failed = [name for name in named if name in ran.rows()]  # and not the groups that they are in
     assert sorted(failed) == sorted(MOTIVE * len(targets)), "the base's, and no other"
 
 
