@@ -11,7 +11,7 @@ from harness.model import Outcome
 from harness.scenario.language import Plain
 from harness.scenario.link import Clock, GuestLink
 from harness.scenario.schema import OwnTests, Suite
-from harness.scenario.steps import Limits, StepRunner
+from harness.scenario.steps import Limits, StepFailed, StepRunner
 from harness.verdict import cases, ktap
 
 _PIECE = 8192  # bytes of one read; a reply's bound
@@ -91,10 +91,13 @@ def _names(folder: str, guest: GuestLink, deadline: float) -> Sequence[str]:
 
 
 def _read(path: str, limit: int, guest: GuestLink, deadline: float) -> str | None:
-    """The file's text, cut after ``limit`` bytes; None when it cannot be read."""
+    """The file's text; None when it cannot be read. Raises StepFailed above ``limit`` bytes."""
     text = b""
     more = True
-    while more and len(text) < limit:
+    while more:
+        if len(text) >= limit:
+            # Cut, it would look like tests that have no result.
+            raise StepFailed(f"{path} is longer than {limit} bytes: raise 'limit' under 'ktap' in suite.yaml")
         reply = guest.call("read_file", {"path": path, "offset": len(text), "limit": _PIECE}, deadline=deadline)
         if reply.get("ret", -1) < 0:
             return None if not text else text.decode(errors="replace")
