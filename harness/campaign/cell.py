@@ -36,8 +36,11 @@ class TargetRun:
     others go on; the only target of a run raises it.
     """
 
-    def __init__(self, request: Request, target: Target, folder: Path, cache: Cache, door: Door, ui: Ui) -> None:
-        self._request, self._target, self._folder = request, target, folder
+    def __init__(
+        self, request: Request, target: Target, kernels: int, folder: Path, cache: Cache, door: Door, ui: Ui
+    ) -> None:
+        """``kernels``: how many, of all targets, have their suites run at a time."""
+        self._request, self._target, self._kernels, self._folder = request, target, kernels, folder
         self._cache, self._door = cache, door
         self._ui = ui.view(target.name, request.several)
         self._running: dict[str, Future[SideResult]] = {}
@@ -82,7 +85,7 @@ class TargetRun:
             return lambda: _not_built(failure)
         plan = self._plan_for(self._guest(side, *built))
         folder = self._folder / side
-        jobs = (request.jobs or usual_jobs(self._target.cpus)) if request.snapshot else 0
+        jobs = (request.jobs or usual_jobs(self._target.cpus, self._kernels)) if request.snapshot else 0
         runner = SideRunner(plan, request.suite, dict(request.behaviours), side, folder, self._door, self._ui, jobs)
         own = request.suite.spec.ktap
         if own is not None:

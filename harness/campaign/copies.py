@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.campaign.one import OneScenario
+from harness.campaign.one import TRIES, OneScenario
 from harness.campaign.session import Frozen, Plan, Session
 from harness.machine.snapshot import SnapshotFailed
 from harness.model import Outcome, Status
 from harness.proc import Door
 from harness.scenario.schema import Scenario
 from harness.ui import Ui
-
-_TRIES = 3  # of a scenario whose machine ends by a fault of the host
 
 
 class CopyRunner:
@@ -58,7 +56,7 @@ class CopyRunner:
 
     def _outcome(self, scenario: Scenario) -> Outcome:
         """The scenario on a copy of its own; once more when the host was at fault."""
-        for number in range(1, _TRIES + 1):
+        for number in range(1, TRIES + 1):
             # The folder that keeps the evidence is the copy's own.
             folder = self._evidence / (scenario.id if number == 1 else f"{scenario.id}.{number}")
             with Session(self._plan, folder, self._door, self._frozen) as guest:

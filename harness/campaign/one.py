@@ -15,6 +15,7 @@ from harness.scenario.replay import Exchange, Recorder, script
 from harness.scenario.run import run_scenario
 from harness.scenario.schema import Plain, Scenario, Suite
 
+TRIES = 3  # of a scenario whose machine ends by a fault of the host
 _USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
 _SLOWEST = 5.0  # the most by which deadlines grow
 _LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again

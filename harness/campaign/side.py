@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness.campaign.copies import CopyRunner
-from harness.campaign.one import OneScenario, scale, spoilt
+from harness.campaign.one import TRIES, OneScenario, scale, spoilt
 from harness.campaign.session import BootFailed, Frozen, Plan, Session
 from harness.errors import InfraError
 from harness.machine.snapshot import Snapshot, SnapshotFailed
@@ -24,7 +24,6 @@ from harness.scenario.steps import AgentRefused, StepFailed
 from harness.ui import Ui
 
 _BOOTS = 3  # tries when a boot fails by a fault of the host
-_TRIES = 3  # of a scenario whose machine ends by a fault of the host
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class SideRunner:
 
     def _outcome(self, guests: ExitStack, scenario: Scenario) -> Outcome:
         """The scenario on the present guest or a new one; once more when the host was at fault."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             guest = self._guest or self._boot(guests)
             outcome = self._one.run(guest, scenario, self._measured, self._seen)
             self._seen += len(outcome.splats)
@@ -198,6 +197,6 @@ class SideRunner:
         )
 
 
-def usual_jobs(cpus: int) -> int:
-    """How many guests with ``cpus`` CPUs this machine carries at a time on one kernel, of which there are two."""
-    return max(1, len(os.sched_getaffinity(0)) // (2 * cpus))
+def usual_jobs(cpus: int, kernels: int) -> int:
+    """How many guests with ``cpus`` CPUs this machine carries at a time on each of ``kernels`` kernels."""
+    return max(1, len(os.sched_getaffinity(0)) // (kernels * cpus))

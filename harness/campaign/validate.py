@@ -70,8 +70,10 @@ class Validation:
 
         At most as many guests at a time as there are CPUs: one that starves looks like one that hangs.
         """
-        runs = [self._target_run(number) for number in range(len(self._request.targets))]
-        with ThreadPoolExecutor(min(len(runs) * len(sources), max(2, jobs()))) as pool:
+        count = len(self._request.targets)
+        kernels = min(count * len(sources), max(2, jobs()))  # whose suites run at a time
+        runs = [self._target_run(number, kernels) for number in range(count)]
+        with ThreadPoolExecutor(kernels) as pool:
             try:
                 for run in runs:
                     for side, tree in sources.items():
@@ -82,11 +84,11 @@ class Validation:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _target_run(self, number: int) -> TargetRun:
+    def _target_run(self, number: int, kernels: int) -> TargetRun:
         request = self._request
         target = request.targets[number]
         folder = self._folder / target.name if request.several else self._folder
-        return TargetRun(request, target, folder, self._cache, self._door, self._ui)
+        return TargetRun(request, target, kernels, folder, self._cache, self._door, self._ui)
 
 
 def run_folder(root: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from harness.campaign import copies, side
 from harness.campaign.session import BootFailed, Frozen
-from harness.campaign.side import SideResult, SideRunner
+from harness.campaign.side import SideResult, SideRunner, usual_jobs
 from harness.errors import InfraError
 from harness.machine.snapshot import SnapshotFailed
 from harness.model import Outcome, Splat, SplatKind, Status
@@ -216,3 +216,11 @@ def test_an_error_of_the_harness_ends_it(world: World, go: Go) -> None:
     with pytest.raises(InfraError, match="being ended"):
         go(1)
     assert len(world.ran) == 1 and world.guests == 0
+
+
+@pytest.mark.parametrize(("host", "kernels", "jobs"), [(2, 2, 1), (8, 2, 2), (16, 4, 2), (16, 2, 4), (1, 1, 1)])
+def test_all_kernels_together_start_no_more_guests_than_the_cpus_carry(
+    monkeypatch: pytest.MonkeyPatch, host: int, kernels: int, jobs: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(host)))
+    assert usual_jobs(2, kernels) == jobs
