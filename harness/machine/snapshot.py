@@ -142,4 +142,4 @@ def _told(what: str, vm: Vm) -> Iterator[None]:
         yield
     except (QMPError, OSError, EOFError, TimeoutError, SnapshotFailed) as error:
         why = error.message if isinstance(error, SnapshotFailed) else f"{vm.ended() or error}: {vm.said()}"
-        raise SnapshotFailed(f"cannot {what}: {why}", "run with --no-snapshot to boot for every guest") from error
+        raise SnapshotFailed(f"cannot {what}: {why}", "leave --snapshot out: one guest for all scenarios") from error
