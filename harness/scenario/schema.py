@@ -100,7 +100,7 @@ class OwnTests(Strict):
     """Tests that the kernel or programs of the guest carry out themselves, in place of scenarios."""
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]  # absolute paths of KTAP texts in the guest; * in a name
-    limit: Annotated[int, Field(ge=1)] = 4 << 20  # bytes that are read of one text
+    limit: Annotated[int, Field(ge=1)] = 4 << 20  # bytes that one text may have
     missing: str  # what it means when there is no such file
 
 
