@@ -174,6 +174,7 @@ class Outcome:
     advice: tuple[str, ...] = ()  # expectations that are our choice and did not hold
     evidence: Path | None = None  # folder in the run directory
     began: bool = True  # its first step was reached; a failure before it tells of both kernels alike
+    earlier: Path | None = None  # directory of the earlier run that measured it; None: this run did
     lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
 
 

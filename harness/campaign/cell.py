@@ -14,10 +14,12 @@ from harness.build.make import BuildFailure
 from harness.build.qemu import ensure_qemu
 from harness.build.rootfs import ensure_ssh_root, guest_initrd, make_keys
 from harness.cache import Cache
-from harness.campaign import rows
+from harness.campaign import results, rows
+from harness.campaign.guest import Plan
 from harness.campaign.request import Request
-from harness.campaign.session import Plan
-from harness.campaign.side import SideResult, SideRunner, usual_jobs
+from harness.campaign.results import Results
+from harness.campaign.side import SideResult, SideRunner
+from harness.campaign.slots import Slots
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
@@ -37,10 +39,10 @@ class TargetRun:
     """
 
     def __init__(
-        self, request: Request, target: Target, kernels: int, folder: Path, cache: Cache, door: Door, ui: Ui
+        self, request: Request, target: Target, slots: Slots, folder: Path, cache: Cache, door: Door, ui: Ui
     ) -> None:
-        """``kernels``: how many, of all targets, have their suites run at a time."""
-        self._request, self._target, self._kernels, self._folder = request, target, kernels, folder
+        """``slots``: shared with the other targets."""
+        self._request, self._target, self._slots, self._folder = request, target, slots, folder
         self._cache, self._door = cache, door
         self._ui = ui.view(target.name, request.several)
         self._running: dict[str, Future[SideResult]] = {}
@@ -48,6 +50,7 @@ class TargetRun:
         self._unusable: KphError | None = None  # why there is none
         self._workshop: Workshop | None = None
         self._accelerator = ""
+        self._agent_key = ""  # content key of the agent
         self._facts: dict[str, object] = {}
 
     def build(self, side: str, tree: Tree, pool: ThreadPoolExecutor) -> None:
@@ -79,18 +82,35 @@ class TargetRun:
             self._unusable = error
             raise
         assert self._workshop is not None
-        built = self._workshop.build(tree, _module_sources(request.suite), side)
+        with self._slots.busy():
+            built = self._workshop.build(tree, _module_sources(request.suite), side)
         if isinstance(built, BuildFailure):
             failure = built
             return lambda: _not_built(failure)
         plan = self._plan_for(self._guest(side, *built))
+        return self._suite_of(side, plan, built)
+
+    def _suite_of(self, side: str, plan: Plan, built: tuple[Kernel, Module]) -> Callable[[], SideResult]:
+        request = self._request
         folder = self._folder / side
-        jobs = (request.jobs or usual_jobs(self._target.cpus, self._kernels)) if request.snapshot else 0
-        runner = SideRunner(plan, request.suite, dict(request.behaviours), side, folder, self._door, self._ui, jobs)
+        runner = SideRunner(
+            plan,
+            request.suite,
+            dict(request.behaviours),
+            side,
+            folder,
+            self._door,
+            self._ui,
+            self._slots,
+            request.snapshot,
+        )
         own = request.suite.spec.ktap
         if own is not None:
             return lambda: runner.run_own_tests(own, request.patterns)
-        return lambda: runner.run(request.scenarios)
+        identities = (built[0].key, built[1].key, self._agent_key, f"snapshot={request.snapshot}")
+        key = results.key(plan, request.suite, request.behaviours, identities)
+        kept = Results(self._cache, key, self._folder)
+        return lambda: kept.complete(request.scenarios, runner.run, self._ui.say, force=request.force)
 
     def _machine(self) -> Callable[[Guest], Plan]:
         """QEMU, accelerator and workshop of the target."""
@@ -111,6 +131,7 @@ class TargetRun:
         with self._ui.phase("rootfs", side):
             cross = target.kernel.cross_compile
             agent = ensure_agent(request.suite.name, cross, self._cache, self._door, self._ui, self._folder)
+            self._agent_key = agent.parent.name
             keys: SshKeys | None = None
             root: Path | None = None
             if request.channel == "ssh":

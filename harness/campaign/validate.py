@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.build.toolchain import jobs
 from harness.cache import Cache
 from harness.campaign import request as requests
 from harness.campaign.cell import TargetRun, trees
 from harness.campaign.request import Request
+from harness.campaign.slots import Slots, usual
 from harness.model import Cell, RunResult, Series, Tree
 from harness.proc import Door
 from harness.source.apply import apply_series
@@ -66,14 +66,12 @@ class Validation:
         return base, series, patched
 
     def _cells(self, sources: Mapping[str, Tree]) -> tuple[Cell, ...]:
-        """Build one side of one target after the other, in the same work tree; suites run while the next is built.
-
-        At most as many guests at a time as there are CPUs: one that starves looks like one that hangs.
-        """
+        """Build one side of one target after the other, in the same work tree; suites run while the next is built."""
         count = len(self._request.targets)
-        kernels = min(count * len(sources), max(2, jobs()))  # whose suites run at a time
-        runs = [self._target_run(number, kernels) for number in range(count)]
-        with ThreadPoolExecutor(kernels) as pool:
+        memory = max(target.memory_mib for target in self._request.targets)
+        slots = Slots(self._request.jobs or usual(memory))
+        runs = [self._target_run(number, slots) for number in range(count)]
+        with ThreadPoolExecutor(count * len(sources)) as pool:
             try:
                 for run in runs:
                     for side, tree in sources.items():
@@ -84,11 +82,11 @@ class Validation:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _target_run(self, number: int, kernels: int) -> TargetRun:
+    def _target_run(self, number: int, slots: Slots) -> TargetRun:
         request = self._request
         target = request.targets[number]
         folder = self._folder / target.name if request.several else self._folder
-        return TargetRun(request, target, kernels, folder, self._cache, self._door, self._ui)
+        return TargetRun(request, target, slots, folder, self._cache, self._door, self._ui)
 
 
 def run_folder(root: Path, name: str) -> Path:

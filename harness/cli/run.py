@@ -58,10 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--snapshot",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="boot once, and run each scenario on a fresh copy of that guest (default: one guest, until it crashes)",
+        default=True,
+        help="run scenarios on copies of one booted guest, which is the default, or boot a guest for each of them",
     )
-    add("--jobs", type=_jobs, metavar="N", help="copies at a time on each kernel (default: what the CPUs carry)")
+    add("--jobs", type=_jobs, metavar="N", help="guests at a time (default: what CPUs and memory carry)")
+    add("--force", action="store_true", help="measure again what an earlier run has measured")
     add("--report", action="append", default=[], metavar="FORMAT[=FILE]", help="more reports; may be repeated")
     add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: a new folder)")
     add("-v", "--verbose", action="store_true", help="list every scenario")
@@ -105,6 +106,7 @@ def _request(args: argparse.Namespace) -> Request:
         qemu=args.qemu,
         snapshot=args.snapshot,
         jobs=args.jobs,
+        force=args.force,
     )
 
 

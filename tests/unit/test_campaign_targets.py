@@ -65,7 +65,7 @@ class World:
         if f"{target} {side}" in self.broken:
             return BuildFailure(f"{side} kernel", ("x.c:1: error: no",), Path("/log"))
         folder = Path("/k")
-        return Kernel("k", folder, folder, folder, folder, "7.3.4", 1.0), Module("m", ())
+        return Kernel(f"k-{tree.content}", folder, folder, folder, folder, "7.3.4", 1.0), Module("m", ())
 
     def scenarios(self, target: str, side: str, names: Sequence[str]) -> SideResult:
         with self._lock:
@@ -91,10 +91,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             return made.built(self._name, tree, side)
 
     class FakeRunner:
-        def __init__(self, plan: Any, suite: object, behaviours: object, side: str, *rest: object):
-            self._target, self._side = plan.target.name, side
+        def __init__(self, plan: Any, suite: object, behaviours: object, side: str, *rest: Any):
+            self._target, self._side, self._slots = plan.target.name, side, rest[3]
 
         def run(self, scenarios: Sequence[Any]) -> SideResult:
+            with self._slots.busy():
+                return self._run(scenarios)
+
+        def _run(self, scenarios: Sequence[Any]) -> SideResult:
             return made.scenarios(self._target, self._side, [each.id for each in scenarios])
 
     monkeypatch.setattr(cell, "ensure_qemu", made.qemu)
@@ -106,7 +110,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(validate, "resolve_tree", lambda *_: made.source("fetch", BASE))
     monkeypatch.setattr(validate, "load_series", lambda *_: SERIES)
     monkeypatch.setattr(validate, "apply_series", lambda *_: made.source("apply", PATCHED))
-    monkeypatch.setattr(validate, "jobs", lambda: 2)
+    monkeypatch.setattr(validate, "usual", lambda memory: 2)
     return made
 
 
@@ -115,7 +119,7 @@ Go = Callable[..., RunResult]
 
 @pytest.fixture
 def go(world: World, tmp_path: Path) -> Go:
-    def run(*names: str) -> RunResult:
+    def run(*names: str, force: bool = False) -> RunResult:
         known = targets.load("x86_64-vtd")
         suite = suites.load_suite("sva")
         request = Request(
@@ -131,6 +135,7 @@ def go(world: World, tmp_path: Path) -> Go:
             channel="serial",
             accelerator=None,
             qemu=None,
+            force=force,
         )
         ui = Ui(Console(file=io.StringIO()), quiet=True)
         return Validation(request, tmp_path, Cache(tmp_path / "cache"), ui).run()
@@ -198,6 +203,21 @@ def test_a_kernel_that_does_not_build_fails_its_target(world: World, go: Go) -> 
     assert result.verdict is Verdict.FAIL
     assert result.reasons[0].startswith("b: patched: patched kernel does not build")
     assert {row.patched and row.patched.status for row in result.cells[1].rows} == {Status.FAIL}
+
+
+def test_a_run_with_nothing_changed_runs_nothing(world: World, go: Go) -> None:
+    first, ran = go("a", "b"), list(world.said)
+    again = go("a", "b")
+    assert not [each for each in world.said[len(ran) :] if " run " in each]
+    assert again.verdict is Verdict.PASS
+    for row, before in zip(again.rows, first.rows, strict=True):
+        assert row.change is before.change
+        for outcome, old in ((row.base, before.base), (row.patched, before.patched)):
+            assert outcome and old and outcome.status is old.status and old.earlier is None
+            assert outcome.earlier == again.run / row.target
+    go("a", "b", force=True)
+    runs = [each for each in ran if " run " in each]
+    assert sorted(each for each in world.said if " run " in each) == sorted(runs * 2)
 
 
 def test_an_interruption_ends_the_run(world: World, go: Go) -> None:
