@@ -176,6 +176,8 @@ class Outcome:
     began: bool = True  # its first step was reached; a failure before it tells of both kernels alike
     earlier: Path | None = None  # directory of the earlier run that measured it; None: this run did
     lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
+    started: float = 0.0  # seconds since the start of the run; 0 when it did not run
+    worker: str = ""  # lane it ran on, e.g. patched-1; empty when there is one only
 
 
 # --- verdict ----------------------------------------------------------------
@@ -219,9 +221,11 @@ class Phase:
 
     name: str  # fetch, build, boot, scenarios, ...
     side: str  # base, patched, or empty
-    seconds: float
+    seconds: float  # wall time
     note: str = ""  # e.g. "from cache"
     target: str = ""  # empty for what all targets share
+    started: float = 0.0  # seconds since the start of the run
+    lane: str = ""  # thread it ran in: phases of one lane are inside of or after each other
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,8 @@ class RunResult:
     suite: str
     channel: str
     cells: tuple[Cell, ...]  # one or more, in the order asked for
-    phases: tuple[Phase, ...]
+    phases: tuple[Phase, ...]  # in the order in which they ended
+    seconds: float = 0.0  # wall time from the start of the process until there was a verdict
 
     @property
     def rows(self) -> tuple[Row, ...]:

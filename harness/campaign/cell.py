@@ -144,7 +144,7 @@ class TargetRun:
 
     def _guarded(self, side: str, work: Callable[[], SideResult]) -> SideResult:
         try:
-            with self._ui.phase("scenarios", side):
+            with self._ui.timeline.lane(f"{self._target.name} {side}"), self._ui.phase("scenarios", side):
                 return work()
         except KphError as error:
             return self._hopeless(error)

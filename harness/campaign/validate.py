@@ -30,7 +30,7 @@ class Validation:
 
     def __init__(self, request: Request, folder: Path, cache: Cache, ui: Ui) -> None:
         self._request, self._folder, self._cache, self._ui = request, folder, cache, ui
-        self._door = Door(folder / "commands.log")
+        self._door = Door(folder / "commands.log", ui.timeline)
 
     def run(self) -> RunResult:
         """Raises UserError and InfraError; what a kernel does wrong is in the result."""
@@ -50,6 +50,7 @@ class Validation:
             channel=request.channel,
             cells=cells,
             phases=tuple(self._ui.phases),
+            seconds=self._ui.timeline.now(),
         )
 
     def _sources(self) -> tuple[Tree, Series | None, Tree | None]:
