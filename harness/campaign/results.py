@@ -83,7 +83,7 @@ class Results:
             if outcome is None or of != _file_digest(scenario):
                 continue
             if outcome.evidence is None or outcome.evidence.is_dir():  # else its failure could not be looked into
-                known[scenario.id] = outcome
+                known[scenario.id] = dataclasses.replace(outcome, started=0.0, worker="")
         return known
 
     def _keep(self, fresh: SideResult, scenarios: Iterable[Scenario]) -> None:

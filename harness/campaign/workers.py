@@ -62,11 +62,11 @@ class Workers:
         self._queue, self._count = iter(scenarios), len(scenarios)
         number = min(self._crew.slots.number, len(scenarios))
         with ThreadPoolExecutor(number, thread_name_prefix=f"{self._crew.side}-worker") as pool:
-            for worker in [pool.submit(self._work) for _ in range(number)]:
+            for worker in [pool.submit(self._work, f"{self._crew.side}-{each + 1}") for each in range(number)]:
                 worker.result()
 
-    def _work(self) -> None:
-        with ExitStack() as guests:
+    def _work(self, lane: str) -> None:
+        with self._crew.ui.timeline.lane(lane), ExitStack() as guests:
             guest: Session | None = None
             while (scenario := self._next()) is not None:
                 try:
@@ -91,7 +91,7 @@ class Workers:
         for left in reversed(range(TRIES)):
             guest = guest or self._fresh(guests)
             with self._crew.slots.busy():
-                outcome = self._crew.one.run(guest, scenario, self._frozen.measured if self._frozen else None)
+                outcome = self._timed(guest, scenario)
                 self.found[scenario.id] = outcome
                 fault = guest.host_fault() if outcome.status is Status.ERROR else ""
                 kept = not spoilt(outcome) and self._rewound(guest)
@@ -103,12 +103,20 @@ class Workers:
             self._crew.ui.say(f"{self._crew.side}: {scenario.id}: {fault}; once more")
         return guest
 
+    def _timed(self, guest: Session, scenario: Scenario) -> Outcome:
+        timeline = self._crew.ui.timeline
+        started = timeline.now()
+        with timeline.span(scenario.id, "scenario"):
+            outcome = self._crew.one.run(guest, scenario, self._frozen.measured if self._frozen else None)
+        return dataclasses.replace(outcome, started=started, worker=timeline.here)
+
     def _rewound(self, guest: Session) -> bool:
         """Whether the guest is pristine again."""
         if not guest.halted:
             return False
         try:
-            guest.rewind()
+            with self._crew.ui.timeline.span("rewind", "machine"):
+                guest.rewind()
         except SnapshotFailed as failed:
             self._crew.ui.once(f"{self._crew.side}: {failed.message}; each scenario has a new copy")
             return False
@@ -120,5 +128,5 @@ class Workers:
         with self._lock:
             self._copies += 1
             folder = self._crew.evidence / f"copy-{self._copies}"
-        with self._crew.slots.busy():
+        with self._crew.slots.busy(), self._crew.ui.timeline.span("copy", "machine"):
             return guests.enter_context(Session(self._crew.plan, folder, self._crew.door, self._frozen))
