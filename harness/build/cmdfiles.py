@@ -45,6 +45,13 @@ def collect(out: Path, work: Path) -> frozenset[str]:
     return frozenset(found | resolved(found, work))
 
 
+def scan(folder: Path, top: Path) -> frozenset[str]:
+    """The same for a folder that is built once; ``top`` may be an output directory as well as a tree."""
+    files = (Path(entry.path).read_bytes() for entry in _cmd_files(str(folder)))
+    found = {name.decode(errors="replace") for file in files for name in reads.named(file, bytes(top))}
+    return frozenset(found | resolved(found, top))
+
+
 def resolved(names: set[str], work: Path) -> set[str]:
     """Where those of ``names`` really lie that are reached through symbolic links within ``work``."""
     top = os.path.realpath(work)

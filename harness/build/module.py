@@ -76,10 +76,10 @@ class Modules:
                 shutil.copy2(source / name, scratch / name)
             files = [scratch / name for name in self.names]
             asked = (named_by((source / name).read_text()) for name in _KBUILD if (source / name).exists())
-            generated = cmdfiles.collect(source, slot.out)
+            generated = cmdfiles.scan(source, slot.out)
             facts = {
                 "content": tree.content,
-                "reads": sorted(cmdfiles.collect(source, slot.work).union(*asked)),
+                "reads": sorted(cmdfiles.scan(source, slot.work).union(*asked)),
                 "made": _digests(slot.out, (*_ALWAYS, *(name for name in generated if (slot.out / name).is_file()))),
                 "exports": _exports(slot.out, {each for file in files for each in elf.imports(file.read_bytes())}),
                 "identity": identity(files),
