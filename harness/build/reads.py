@@ -31,7 +31,7 @@ def named(cmd: bytes, work: bytes) -> frozenset[bytes]:
 
     More than was read may be among them, such as folders of headers.
     """
-    absolute = re.findall(re.escape(work) + rb"/([^\s:;,'\"()$\\]+)", cmd)
+    absolute = re.findall(re.escape(work) + rb"/([^\s:;'\"()$\\]+)", cmd)
     generated = re.findall(rb"^  ([^ /$\\\n][^ $\\\n]*)", cmd, re.MULTILINE)
     return frozenset(posixpath.normpath(each) for each in (*absolute, *generated))
 
