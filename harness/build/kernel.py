@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness.build import artifact, cmdfiles, kconfig, reads
+from harness.build import artifact, cmdfiles, kconfig, module, reads
 from harness.build import flavour as flavours
 from harness.build.configure import Configuration
 from harness.build.make import BuildFailure, Built, make
@@ -63,8 +63,8 @@ class Workshop:
         kernel = artifact.load(self._entry(tree))
         if kernel is None:
             return None
-        module = self._modules(suite).known(kernel.key) if suite.modules else _NO_MODULE
-        return (kernel, module) if module else None
+        known = self._modules(suite).known(kernel.key) if suite.modules else _NO_MODULE
+        return (kernel, known) if known else None
 
     def unread(self, base: Tree, patched: Tree, suite: Suite) -> bool:
         """Whether ``patched`` would give the kernel and the module of ``base``, since no build reads what differs.
@@ -113,8 +113,8 @@ class Workshop:
         if not suite.modules:
             return kernel, _NO_MODULE
         with self._ui.phase("module", side):
-            module = self._make_module(kernel, tree, suite, slot, side)
-            return module if isinstance(module, BuildFailure) else (kernel, module)
+            made_module = self._make_module(kernel, tree, suite, slot, side)
+            return made_module if isinstance(made_module, BuildFailure) else (kernel, made_module)
 
     def _make_kernel(self, tree: Tree, slot: Slot, side: str) -> Built | BuildFailure:
         failure = self._configuration.ensure(slot, tree, side)
@@ -151,12 +151,13 @@ class Workshop:
             return fitting
         what = f"{side} module {suite.name}"
         with unfinished(slot.out):
-            made = self._make(slot, what, f"modules-{side}", ("modules",))
+            made = self._make(slot, what, f"modules-{side}", (module.goal(slot.out),))
         with tempfile.TemporaryDirectory(prefix=f".{suite.name}.", dir=modules.folder) as scratch:
             source = Path(scratch) / "source"
             shutil.copytree(suite.folder, source, ignore=shutil.ignore_patterns("scenarios"))
             words = (f"M={source}", f"KPH_INCLUDE={' '.join(map(str, suite.includes))}", "modules")
             if isinstance(made, Built):
+                module.export(slot.out)
                 made = self._make(slot, what, f"module-{side}", words)
             if isinstance(made, BuildFailure):
                 return made

@@ -30,6 +30,7 @@ _TRIED = 8  # entries at most; the newest first
 _SYMBOLS = "vmlinux.symvers"  # what the kernel exports: one line each, the name second
 # What every module's build takes from the output directory, whether or not a compiler opened it.
 _ALWAYS = ("include/config/auto.conf", "include/generated/autoconf.h", "scripts/module.lds")
+_ALL_SYMBOLS = "Module.symvers"  # those of the kernel and its own modules; of them the exports in use are compared
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Modules:
                 shutil.copy2(source / name, scratch / name)
             files = [scratch / name for name in self.names]
             asked = (named_by((source / name).read_text()) for name in _KBUILD if (source / name).exists())
-            generated = cmdfiles.scan(source, slot.out)
+            generated = cmdfiles.scan(source, slot.out) - {_ALL_SYMBOLS}
             facts = {
                 "content": tree.content,
                 "reads": sorted(cmdfiles.scan(source, slot.work).union(*asked)),
@@ -117,6 +118,23 @@ class Modules:
             return None
         real = entry.resolve()
         return Module(real.name, tuple(real / name for name in self.names), str(facts["identity"]))
+
+
+def goal(out: Path) -> str:
+    """What make must be asked for before a module can be built against the kernel in ``out``."""
+    # make goes through every folder for the kernel's own modules.
+    return "modules" if has_own(out) else "modules_prepare"
+
+
+def has_own(out: Path) -> bool:
+    """Whether the kernel in ``out`` has modules of its own."""
+    return "=m\n" in (out / "include/config/auto.conf").read_text()
+
+
+def export(out: Path) -> None:
+    """Say what a module may use, once make has done its goal()."""
+    if not has_own(out):
+        shutil.copy2(out / _SYMBOLS, out / _ALL_SYMBOLS)
 
 
 def _fits(entry: Path, tree: Tree, slot: Slot, door: Door) -> bool:

@@ -28,6 +28,7 @@ compile = cd $(O) && gcc -c -fno-pie -MMD -MF d -I$(CURDIR)/include -Iinclude -o
 ifdef M
 modules:
 	echo module >> $(O)/goals
+	cmp $(O)/vmlinux.symvers $(O)/Module.symvers
 	$(call compile,$(M)/one.ko,$(M)/one.c,$(M)/.one.ko.cmd)
 else
 tinyconfig:
@@ -45,8 +46,11 @@ vmlinux:
 	$(call compile,init/main.o,$(CURDIR)/init/main.c,init/.main.o.cmd)
 	gcc -no-pie -nostdlib -static -Wl,-e,start -Wl,--build-id=$(shell cat build-id) -o $(O)/vmlinux $(O)/init/main.o
 	tr ' ' '\t' < exports > $(O)/vmlinux.symvers
+modules_prepare:
+	echo prepare >> $(O)/goals
 modules:
 	echo modules >> $(O)/goals
+	cp $(O)/vmlinux.symvers $(O)/Module.symvers
 endif
 """
 FILES = {

@@ -31,7 +31,7 @@ def built(yard: Yard, tree: Tree) -> tuple[Kernel, Module]:
 
 def test_an_edit_asks_make_for_the_kernel_alone(yard: Yard) -> None:
     base, module = built(yard, yard.tree())
-    assert yard.asked() == ["configure", "vmlinux", "modules", "module"]
+    assert yard.asked() == ["configure", "vmlinux", "prepare", "module"]
     patched, again = built(yard, yard.tree(init__main_dot_c="int version = 2;\nvoid start(void) { for (;;) ; }\n"))
     assert yard.asked() == ["vmlinux"]
     assert again == module and base.identity != patched.identity and base.build_id != patched.build_id
@@ -55,20 +55,20 @@ def test_a_kernel_that_nothing_tells_from_others_is_refused(yard: Yard) -> None:
 @pytest.mark.parametrize(
     ("change", "again"),
     [
-        ({"Kconfig": "CONFIG_TINY=y\nCONFIG_MORE=y\n"}, ["configure", "vmlinux", "modules", "module"]),
+        ({"Kconfig": "CONFIG_TINY=y\nCONFIG_MORE=y\n"}, ["configure", "vmlinux", "prepare", "module"]),
         ({"drivers__Kconfig_dot_new": "CONFIG_X=y\n"}, ["configure", "vmlinux"]),
         ({"init__Makefile": "obj-y := main.o\n"}, ["configure", "vmlinux"]),
-        ({"scripts__unused_dot_c": "int other;\n"}, ["configure", "vmlinux", "modules", "module"]),
-        ({"Kbuild": "# something\n"}, ["configure", "vmlinux", "modules", "module"]),
-        ({"include__linux__bind_dot_h": "int bind(void);\n\n"}, ["vmlinux", "modules", "module"]),
+        ({"scripts__unused_dot_c": "int other;\n"}, ["configure", "vmlinux", "prepare", "module"]),
+        ({"Kbuild": "# something\n"}, ["configure", "vmlinux", "prepare", "module"]),
+        ({"include__linux__bind_dot_h": "int bind(void);\n\n"}, ["vmlinux", "prepare", "module"]),
         ({"include__linux__all_dot_h": "#define ALL 2\n"}, ["vmlinux"]),
-        ({"include__linux__unused_dot_h": None}, ["vmlinux", "modules", "module"]),
-        ({"include__linux__more_dot_h": "int more;\n"}, ["vmlinux", "modules", "module"]),
-        ({"include__linux__asked_dot_h": "y\n"}, ["vmlinux", "modules", "module"]),
-        ({"generated": "#define CONFIG_TINY 2\n"}, ["configure", "vmlinux", "modules", "module"]),
-        ({"exports": "0x0 bind vmlinux EXPORT_SYMBOL \n"}, ["configure", "vmlinux", "modules", "module"]),
+        ({"include__linux__unused_dot_h": None}, ["vmlinux", "prepare", "module"]),
+        ({"include__linux__more_dot_h": "int more;\n"}, ["vmlinux", "prepare", "module"]),
+        ({"include__linux__asked_dot_h": "y\n"}, ["vmlinux", "prepare", "module"]),
+        ({"generated": "#define CONFIG_TINY 2\n"}, ["configure", "vmlinux", "prepare", "module"]),
+        ({"exports": "0x0 bind vmlinux EXPORT_SYMBOL \n"}, ["configure", "vmlinux", "prepare", "module"]),
         ({"exports": "0x0 bind vmlinux EXPORT_SYMBOL_GPL \n"}, ["configure", "vmlinux"]),
-        ({"exports": "0x0 other vmlinux EXPORT_SYMBOL \n"}, ["configure", "vmlinux", "modules", "module"]),
+        ({"exports": "0x0 other vmlinux EXPORT_SYMBOL \n"}, ["configure", "vmlinux", "prepare", "module"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -88,13 +88,18 @@ def test_a_module_is_found_again_after_one_that_did_not_fit(yard: Yard) -> None:
     assert yard.asked() == ["vmlinux"] and third == first
 
 
+def test_a_kernel_with_modules_of_its_own_makes_them(yard: Yard) -> None:
+    built(yard, yard.tree(Kconfig="CONFIG_TINY=m\n"))
+    assert yard.asked() == ["configure", "vmlinux", "modules", "module"]
+
+
 def test_other_sources_of_the_suite_are_another_module(yard: Yard) -> None:
     tree = yard.tree()
     _, first = built(yard, tree)
     yard.asked()
     (yard.suite.folder / "one.c").write_text("int one(void) { return 2; }\n")
     _, other = built(yard, tree)
-    assert yard.asked() == ["modules", "module"] and other.identity != first.identity
+    assert yard.asked() == ["prepare", "module"] and other.identity != first.identity
 
 
 def test_a_reused_module_is_what_a_build_would_give(yard: Yard) -> None:
