@@ -55,8 +55,10 @@ class Kernel:
     image: Path  # what QEMU boots
     symbols: Path  # System.map
     config: Path  # the .config it was built from
-    release: str  # kernel release string
+    release: str  # kernel release string; the same for all kernels of a version
     seconds: float  # what the build took when it was built
+    build_id: str = ""  # GNU build id in hexadecimal, which tells the running kernel from every other
+    identity: str = ""  # digest of the boot image: equal identity, the very same kernel, whatever its sources
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Module:
 
     key: str
     files: tuple[Path, ...]  # .ko files in load order
+    identity: str = ""  # digest of their content
 
 
 @dataclass(frozen=True)

@@ -264,9 +264,11 @@ class Session:
     def _introduce(self) -> None:
         """Check that this is the kernel and the agent that we built, name the roles, read the facts."""
         hello = self._agent.hello or {}
-        release = self._plan.guest.kernel.release
-        if hello.get("protocol") != PROTOCOL or hello.get("release") != release:
-            raise InfraError(f"the guest runs {hello}, not kernel {release} with protocol {PROTOCOL}", "report this")
+        wanted = self._plan.guest.kernel.build_id  # the release says no more than the version
+        if hello.get("protocol") != PROTOCOL or not wanted or hello.get("build_id") != wanted:
+            raise InfraError(
+                f"the guest runs {hello}, not the kernel with build id {wanted} and protocol {PROTOCOL}", "report this"
+            )
         if hello.get("init") != "ok":
             raise GuestLost(f"the guest's init failed: {hello.get('init')}")
         roles = {name: role.device for name, role in self._plan.target.roles.items()}
