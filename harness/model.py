@@ -242,6 +242,7 @@ class Cell:
     rows: tuple[Row, ...]
     boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
     facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
+    notes: tuple[str, ...] = ()  # how it was measured, where that is not as the reader would think
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,8 @@ from harness.scenario.schema import Suite
 from harness.ui import Ui
 
 _SSH_COMMAND = "/init serve"
+_UNREAD = "the series touches no file that the build reads, so this is the base's kernel, and it was not built"
+_SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 
 class TargetRun:
@@ -51,6 +54,7 @@ class TargetRun:
         self._workshop: Workshop | None = None
         self._accelerator = ""
         self._agent_key = ""  # content key of the agent
+        self._base: tuple[Tree, tuple[Kernel, Module]] | None = None  # once it is built
         self._facts: dict[str, object] = {}
 
     def build(self, side: str, tree: Tree, pool: ThreadPoolExecutor) -> None:
@@ -73,7 +77,6 @@ class TargetRun:
 
     # --- in the order in which it happens ------------------------------------------
     def _prepared(self, side: str, tree: Tree) -> Callable[[], SideResult]:
-        request = self._request
         if self._unusable is not None:
             raise self._unusable  # of the side before; a QEMU that does not build takes its time to say so
         try:
@@ -82,13 +85,34 @@ class TargetRun:
             self._unusable = error
             raise
         assert self._workshop is not None
-        with self._slots.busy():
-            built = self._workshop.build(tree, _module_sources(request.suite), side)
+        built, note = self._built(self._workshop, side, tree)
         if isinstance(built, BuildFailure):
             failure = built
             return lambda: _not_built(failure)
         plan = self._plan_for(self._guest(side, *built))
-        return self._suite_of(side, plan, built)
+        suite = self._suite_of(side, plan, built)
+        return lambda: _noted(suite(), note)
+
+    def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
+        """Kernel and module of ``side``, and what is to be said of them."""
+        sources = _module_sources(self._request.suite)
+        base = self._base
+        if base and not self._request.force and not workshop.stored(tree, sources):
+            with self._ui.phase("reads", side):
+                unread = workshop.unread(base[0], tree, sources)
+            if unread:
+                self._ui.say(f"{side}: {_UNREAD}")
+                return base[1], _UNREAD
+        with self._slots.busy():
+            built = workshop.build(tree, sources, side)
+        if isinstance(built, BuildFailure):
+            return built, ""
+        if base is None:
+            self._base = (tree, built)
+            return built, ""
+        (kernel, module), (base_kernel, base_module) = built, base[1]
+        same = kernel.identity == base_kernel.identity and module.identity == base_module.identity
+        return built, _SAME_IMAGE if same else ""
 
     def _suite_of(self, side: str, plan: Plan, built: tuple[Kernel, Module]) -> Callable[[], SideResult]:
         request = self._request
@@ -107,7 +131,7 @@ class TargetRun:
         own = request.suite.spec.ktap
         if own is not None:
             return lambda: runner.run_own_tests(own, request.patterns)
-        identities = (built[0].key, built[1].key, self._agent_key, f"snapshot={request.snapshot}")
+        identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
         key = results.key(plan, request.suite, request.behaviours, identities)
         kept = Results(self._cache, key, self._folder)
         return lambda: kept.complete(request.scenarios, runner.run, self._ui.say, force=request.force)
@@ -155,6 +179,10 @@ class TargetRun:
             raise error
         told = "\n    ".join(filter(None, (error.message, error.hint)))
         return _without(Status.ERROR, error.message.splitlines()[0], told, self._folder)
+
+
+def _noted(result: SideResult, note: str) -> SideResult:
+    return dataclasses.replace(result, notes=(note, *result.notes)) if note else result
 
 
 def _not_built(failure: BuildFailure) -> SideResult:

@@ -68,7 +68,8 @@ class Results:
                 fresh = measure(rest)
                 self._keep(fresh, rest)
         found = {**known, **{outcome.scenario: outcome for outcome in fresh.outcomes}}
-        return dataclasses.replace(fresh, outcomes=tuple(found[scenario.id] for scenario in scenarios))
+        outcomes = tuple(found[scenario.id] for scenario in scenarios)
+        return dataclasses.replace(fresh, outcomes=outcomes, notes=_notes(tuple(known.values()), len(scenarios)))
 
     def _load(self) -> Kept | None:
         try:
@@ -100,6 +101,14 @@ class Results:
                 outcomes[outcome.scenario] = (of, dataclasses.replace(outcome, earlier=self._run))
         kept = Kept(fresh.boot_seconds, fresh.boot_splats, outcomes)
         write_whole(self._file, _FORM.dump_json(kept))
+
+
+def _notes(known: Sequence[Outcome], count: int) -> tuple[str, ...]:
+    if not known:
+        return ()
+    runs = sorted({outcome.earlier.name for outcome in known if outcome.earlier})
+    last = f"{runs[-1]}{' and others' if len(runs) > 1 else ''}"
+    return (f"{len(known)} of {count} results are those of an earlier run ({last}); --force measures them again",)
 
 
 def _file_digest(scenario: Scenario) -> str:

@@ -34,6 +34,7 @@ class SideResult:
     boots: int  # VMs started
     boot_seconds: float  # of the first boot that worked; 0 when none did
     failure: str  # why there is no booted kernel at the end: not built, not booted; empty otherwise
+    notes: tuple[str, ...] = ()  # what the reader should know of how this came about
     otherwise: Outcome | None = None  # of every scenario that is not in outcomes; None: the kernel has no such scenario
 
 
@@ -153,7 +154,7 @@ class SideRunner:
     def _result(
         self, outcomes: tuple[Outcome, ...], failure: str, splats: tuple[Splat, ...], otherwise: Outcome | None = None
     ) -> SideResult:
-        return SideResult(outcomes, splats, self._boots.number, self._boots.seconds, failure, otherwise)
+        return SideResult(outcomes, splats, self._boots.number, self._boots.seconds, failure, otherwise=otherwise)
 
     def _not_booted(self, scenario: str, failed: BootFailed) -> Outcome:
         return Outcome(scenario, failed.status, failed.reason, 0.0, splats=failed.splats, evidence=self._boots.last)

@@ -50,6 +50,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "counts": _counts(cell.rows),
         "boot_splats": [_splat(splat) for splat in cell.boot_splats],
         "facts": dict(cell.facts),
+        "notes": list(cell.notes),
     }
 
 
@@ -112,6 +113,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "lacking": outcome.lacking,
         "started": _seconds(outcome.started),
         "worker": outcome.worker,
+        "earlier": None if outcome.earlier is None else str(outcome.earlier),
         "evidence": None if outcome.evidence is None else str(outcome.evidence),
     }
 

@@ -25,6 +25,7 @@ def render(result: RunResult, view: View) -> str:
     table.draw(page, result, view)
     for cell in result.cells:
         name = cell.target if words.several(result) else ""
+        _notes(page, cell, name)
         _skips(page, cell, name)
         for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
             _detail(page, group, name)
@@ -53,6 +54,13 @@ def _head(page: Page, result: RunResult) -> None:
 
 
 # --- below the table --------------------------------------------------------------
+def _notes(page: Page, cell: Cell, name: str) -> None:
+    for note in cell.notes:
+        page.paragraph(f"NOTE: {f'{name}, ' * bool(name)}{note}", "bold yellow")
+    if cell.notes:
+        page.line()
+
+
 def _skips(page: Page, cell: Cell, name: str) -> None:
     total = len(cell.rows)
     for side, outcomes in (

@@ -39,6 +39,8 @@ class World:
         self.said: list[str] = []
         self.running = self.most = 0
         self.trouble: dict[str, BaseException] = {}  # "<target> <phase>" -> what it raises
+        self.unread = False  # the series touches nothing that the build reads
+        self.same = False  # the series makes the same image
         self.broken: set[str] = set()  # "<target> <side>" that does not build
         self.statuses: dict[str, Status] = {}  # "<target> <side>" -> of every scenario; else pass
         self._lock = threading.Lock()
@@ -65,7 +67,9 @@ class World:
         if f"{target} {side}" in self.broken:
             return BuildFailure(f"{side} kernel", ("x.c:1: error: no",), Path("/log"))
         folder = Path("/k")
-        return Kernel(f"k-{tree.content}", folder, folder, folder, folder, "7.3.4", 1.0), Module("m", ())
+        identity = "same" if self.same else tree.content
+        kernel = Kernel(f"k-{tree.content}", folder, folder, folder, folder, "7.3.4", 1.0, identity=identity)
+        return kernel, Module("m", ())
 
     def scenarios(self, target: str, side: str, names: Sequence[str]) -> SideResult:
         with self._lock:
@@ -89,6 +93,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
         def build(self, tree: Tree, suite: object, side: str) -> tuple[Kernel, Module] | BuildFailure:
             return made.built(self._name, tree, side)
+
+        def stored(self, tree: Tree, suite: object) -> None:
+            return None
+
+        def unread(self, base: Tree, patched: Tree, suite: object) -> bool:
+            assert (base, patched) == (BASE, PATCHED)
+            return made.unread
 
     class FakeRunner:
         def __init__(self, plan: Any, suite: object, behaviours: object, side: str, *rest: Any):
@@ -218,6 +229,27 @@ def test_a_run_with_nothing_changed_runs_nothing(world: World, go: Go) -> None:
     go("a", "b", force=True)
     runs = [each for each in ran if " run " in each]
     assert sorted(each for each in world.said if " run " in each) == sorted(runs * 2)
+
+
+def test_a_series_that_touches_nothing_that_is_read_costs_nothing(world: World, go: Go) -> None:
+    world.unread = True
+    result = go("a")
+    assert result.verdict is Verdict.PASS
+    assert "a build patched" not in world.said and "a run patched" not in world.said and "a run base" in world.said
+    assert {row.change for row in result.rows} == {Change.UNCHANGED}
+    assert any("touches no file that the build reads" in note for note in result.cells[0].notes)
+    go("a", force=True)
+    assert "a build patched" in world.said
+
+
+def test_equal_images_share_their_results(world: World, go: Go) -> None:
+    world.same = True
+    result = go("a")
+    assert "a build patched" in world.said
+    assert len([each for each in world.said if each.startswith("a run ")]) == 1
+    assert any("byte for byte" in note for note in result.cells[0].notes)
+    go("a", force=True)
+    assert len([each for each in world.said if each.startswith("a run ")]) == 3
 
 
 def test_an_interruption_ends_the_run(world: World, go: Go) -> None:
