@@ -42,10 +42,19 @@ class TargetRun:
     """
 
     def __init__(
-        self, request: Request, target: Target, slots: Slots, folder: Path, cache: Cache, door: Door, ui: Ui
+        self,
+        request: Request,
+        target: Target,
+        slots: Slots,
+        qemu: Future[None],
+        folder: Path,
+        cache: Cache,
+        door: Door,
+        ui: Ui,
     ) -> None:
-        """``slots``: shared with the other targets."""
+        """``slots`` are shared with the other targets; ``qemu`` ends when our QEMU is built."""
         self._request, self._target, self._slots, self._folder = request, target, slots, folder
+        self._qemu = qemu
         self._cache, self._door = cache, door
         self._ui = ui.view(target.name, request.several)
         self._running: dict[str, Future[SideResult]] = {}
@@ -140,8 +149,8 @@ class TargetRun:
         """QEMU, accelerator and workshop of the target."""
         request, target = self._request, self._target
         self._folder.mkdir(parents=True, exist_ok=True)  # first: what fails here names it as its evidence
-        with self._ui.phase("qemu"):
-            qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
+        self._qemu.result()
+        qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
         choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version

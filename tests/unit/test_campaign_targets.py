@@ -39,6 +39,7 @@ class World:
         self.said: list[str] = []
         self.running = self.most = 0
         self.trouble: dict[str, BaseException] = {}  # "<target> <phase>" -> what it raises
+        self.meanwhile: dict[str, Callable[[], object]] = {}  # what -> what is done in it
         self.unread = False  # the series touches nothing that the build reads
         self.same = False  # the series makes the same image
         self.broken: set[str] = set()  # "<target> <side>" that does not build
@@ -48,6 +49,7 @@ class World:
     def note(self, what: str) -> None:
         with self._lock:
             self.said.append(what)
+        self.meanwhile.get(what, lambda: None)()
         if what in self.trouble:
             raise self.trouble[what]
 
@@ -121,6 +123,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(validate, "resolve_tree", lambda *_: made.source("fetch", BASE))
     monkeypatch.setattr(validate, "load_series", lambda *_: SERIES)
     monkeypatch.setattr(validate, "apply_series", lambda *_: made.source("apply", PATCHED))
+    monkeypatch.setattr(validate, "ensure_qemu", lambda *_: made.note("ahead"))
     monkeypatch.setattr(validate, "usual", lambda memory: 2)
     return made
 
@@ -164,6 +167,27 @@ def test_sources_are_made_once_and_kernels_in_turn(world: World, go: Go, tmp_pat
     assert world.most <= 2, "a guest for each CPU, not more"
     assert {phase.target for phase in result.phases} == {"", "a", "b", "c"}
     assert all((tmp_path / name).is_dir() for name in "abc")
+
+
+def test_qemu_is_built_while_the_sources_are_fetched(world: World, go: Go) -> None:
+    begun = threading.Event()
+    world.meanwhile = {"fetch": lambda: begun.wait(5), "ahead": begun.set}
+    assert go("a").verdict is Verdict.PASS and begun.is_set()
+    assert world.said.index("ahead") < world.said.index("a qemu")
+
+
+def test_without_a_qemu_no_target_gives_evidence(world: World, go: Go) -> None:
+    world.trouble["ahead"] = InfraError("it does not build")
+    result = go("a", "b")
+    assert [each.verdict for each in result.cells] == [Verdict.ERROR] * 2
+    assert [reason for reason in result.reasons if "it does not build" in reason]
+    assert not [each for each in world.said if "build" in each]
+
+
+def test_a_tree_that_is_none_is_told_while_qemu_is_built(world: World, go: Go) -> None:
+    world.trouble["fetch"] = UserError("no such tree")
+    with pytest.raises(UserError, match="no such tree"):
+        go("a")
 
 
 def test_the_only_target_has_the_whole_folder(go: Go, tmp_path: Path) -> None:
