@@ -12,7 +12,7 @@ from harness.build.kernel import Suite as ModuleSources
 from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.build.qemu import ensure_qemu
-from harness.build.rootfs import ensure_ssh_root, guest_initrd, make_keys
+from harness.build.rootfs import ensure_ssh_root, guest_initrd
 from harness.cache import Cache
 from harness.campaign import rows
 from harness.campaign.request import Request
@@ -114,6 +114,8 @@ class TargetRun:
             keys: SshKeys | None = None
             root: Path | None = None
             if request.channel == "ssh":
+                from harness.build.sshkeys import make_keys  # its libraries take a while to load
+
                 root = ensure_ssh_root(target.arch, self._cache, self._door, self._ui)
                 keys = make_keys(self._folder / side)
             out = self._folder / side / "initramfs.cpio"
