@@ -98,7 +98,8 @@ class TargetRun:
         self._folder.mkdir(parents=True, exist_ok=True)  # first: what fails here names it as its evidence
         with self._ui.phase("qemu"):
             qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
-        choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
+        with self._ui.phase("accelerator"):
+            choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
         self._workshop = Workshop(
