@@ -14,7 +14,8 @@ from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.build.module import Suite as ModuleSources
 from harness.build.qemu import ensure_qemu
-from harness.build.rootfs import ensure_ssh_root, guest_initrd, make_keys
+from harness.build.rootfs import ensure_ssh_root, guest_initrd
+from harness.build.sshkeys import make_keys
 from harness.cache import Cache
 from harness.channel.agent import AgentLink
 from harness.channel.base import ChannelClosed
