@@ -12,6 +12,10 @@ from harness.verdict.console import ConsoleWatch
 
 KEPT = 64 << 20  # bytes of console written to disk; a guest may print without end
 
+# QEMU sends each byte of the console by itself, which is a wake-up of ours for each on CPUs that the guest needs to
+# boot. Longer, and the socket is full of single bytes (278 of them), and the guest waits.
+_PAUSE = 0.001  # seconds
+
 
 class Console:
     """Reads the console socket in a thread of its own, keeps a bounded log, watches for splats."""
@@ -21,6 +25,7 @@ class Console:
         self.bytes = 0  # received so far
         self.last = time.monotonic()  # when the last byte came
         self.closed = threading.Event()  # set when QEMU closed its end
+        self.prompt = threading.Event()  # set when each byte must be seen at once: verdicts depend on it
         self._watch = ConsoleWatch()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -65,6 +70,7 @@ class Console:
                 self._keep(sink, chunk)
                 with self._lock:
                     self._watch.feed(chunk)
+                self.prompt.wait(_PAUSE)
         self.closed.set()
 
     def _keep(self, sink: io.FileIO, chunk: bytes) -> None:
