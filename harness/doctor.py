@@ -12,7 +12,7 @@ from harness import data, requirements
 from harness.apt import PrivateApt
 from harness.build import qemu_recipe
 from harness.build.toolchain import compiler_id, jobs
-from harness.cache import Cache
+from harness.cache import Cache, digest
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine import target as targets
@@ -24,6 +24,7 @@ from harness.requirements import Missing, Requirement
 DISK_GIB = 6.0  # sources, build outputs, QEMU and the compiler cache; measured: 3.3 for two targets on one Linux
 FULL_GIB = 1.0  # less than this is too little even when everything is built
 MEMORY_GIB = 2.0  # the kernel's link beside a guest
+PACKAGES = Path("/var/lib/dpkg/status")  # dpkg(1): written anew when a package comes or goes
 _PARTS = ("kernel", "agent", "qemu", "source", "guest")
 
 
@@ -57,10 +58,15 @@ class Report:
         return all(each.level is not Level.MISSING for each in self.findings)
 
 
-def require(target: Target, door: Door) -> None:
+def require(target: Target, cache: Cache, door: Door) -> None:
     """Raise InfraError, before any work, when kernels and modules for ``target`` cannot be built here."""
     parts = requirements.needed(("kernel", "agent", target.kernel.cross_compile))
+    seen = str(PACKAGES.stat().st_mtime_ns) if PACKAGES.exists() else ""
+    checked = cache.room("checked") / digest("requirements", seen, os.environ.get("PATH", ""), *map(repr, parts))
+    if seen and checked.exists():
+        return
     requirements.require(parts, f"building a kernel for {target.name}", door)
+    checked.touch()
 
 
 def packages() -> tuple[str, ...]:

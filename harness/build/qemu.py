@@ -53,7 +53,10 @@ def ensure_qemu(cache: Cache, door: Door, ui: Ui, user_dir: Path | None = None, 
         return qemu
     qemu = _own(cache, door, ui)
     if target:
-        check(qemu, target.binary, target.needs, door, "our QEMU")
+        checked = cache.room("checked") / digest(qemu.key, target.binary, json.dumps(target.needs, sort_keys=True))
+        if not checked.exists():
+            check(qemu, target.binary, target.needs, door, "our QEMU")
+            checked.touch()
     return qemu
 
 

@@ -24,6 +24,7 @@ _FOREIGN = (
 )
 _COMPANIONS = ("gcc", "as", "ld", "nm", "objcopy")
 _HELPERS = ("pahole", "rustc", "bindgen")
+_ids: dict[tuple[str | None, int, int] | None, str] = {}  # compiler's file -> what it said in this process
 _TIMEOUT = 30.0  # seconds for a compiler to say its version
 
 # gcc and clang, their linkers, make, ninja and meson each have a way to say what failed.
@@ -75,6 +76,15 @@ def compiler_id(door: Door, name: str = "gcc") -> str:
 
     Raises InfraError when the compiler is missing or cannot run.
     """
+    path = shutil.which(name)
+    facts = Path(path).stat() if path else None
+    file = (path, facts.st_mtime_ns, facts.st_size) if facts else None
+    if file not in _ids or file is None:
+        _ids[file] = _ask(door, name)
+    return _ids[file]
+
+
+def _ask(door: Door, name: str) -> str:
     said = door.run([name, "--version"], timeout=_TIMEOUT, env={"LC_ALL": "C.UTF-8"}).output.splitlines()
     machine = door.run([name, "-dumpmachine"], timeout=_TIMEOUT).output.strip()
     if not said or not machine:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.machine.accel import Choice
-from harness.machine.snapshot import Snapshot
 from harness.machine.target import Target
 from harness.model import Guest, Qemu, Splat, Status
+
+if TYPE_CHECKING:
+    from harness.machine.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

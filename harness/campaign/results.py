@@ -9,6 +9,7 @@ or an error of the host is measured again by every run.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,9 @@ class Kept:
     outcomes: Mapping[str, tuple[str, Outcome]]  # scenario id -> digest of its file, and what came of it
 
 
-_FORM = TypeAdapter(Kept)
+@functools.cache
+def _form() -> TypeAdapter[Kept]:
+    return TypeAdapter(Kept)
 
 
 class Results:
@@ -73,7 +76,7 @@ class Results:
 
     def _load(self) -> Kept | None:
         try:
-            return _FORM.validate_json(self._file.read_bytes())
+            return _form().validate_json(self._file.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
@@ -100,7 +103,7 @@ class Results:
                 of = _file_digest(files[outcome.scenario])
                 outcomes[outcome.scenario] = (of, dataclasses.replace(outcome, earlier=self._run))
         kept = Kept(fresh.boot_seconds, fresh.boot_splats, outcomes)
-        write_whole(self._file, _FORM.dump_json(kept))
+        write_whole(self._file, _form().dump_json(kept))
 
 
 def _notes(known: Sequence[Outcome], count: int) -> tuple[str, ...]:

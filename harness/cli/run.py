@@ -82,14 +82,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, ui: Ui) -> int:
+    cache = Cache.default()
     with ui.phase("request"):
         reports = [report.parse_request(text) for text in args.report]
         request = _request(args)
         for target in request.targets:
-            doctor.require(target, Door(timeline=ui.timeline))
+            doctor.require(target, cache, Door(timeline=ui.timeline))
     folder = _folder(args.run_dir, request.targets)
     ui.say(f"run: {folder}")
-    result = Validation(request, folder, Cache.default(), ui).run()
+    result = Validation(request, folder, cache, ui).run()
     _write(result, folder, reports, args.verbose, ui)
     return _EXIT[result.verdict]
 

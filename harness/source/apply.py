@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cache import Cache
+from harness.cache import Cache, digest, write_whole
 from harness.errors import InfraError, UserError
 from harness.model import Patch, Series, Tree
 from harness.proc import Door
@@ -18,6 +19,7 @@ from harness.source.guard import link_fault
 from harness.source.linux import as_tree
 from harness.source.misfit import Misfit, explain
 
+_METHOD = "1"  # raise when the way of applying or the checks change
 _HISTORY_SECONDS = 20.0  # how long the search for the series' own base may take
 
 
@@ -38,18 +40,44 @@ def apply_series(tree: Tree, series: Series, cache: Cache, door: Door) -> Tree:
     they are applied. Raises UserError when a patch does not apply: which
     patch, file and hunk, on which base, and what to try.
     """
+    git = Git(door, tree.repo)
+    known = [cache.room("applied") / key for key in _keys(tree, series)]
+    if known[-1].exists() and git.commit(commit := known[-1].read_text()):
+        return as_tree(_spec(tree, series), git, commit, tree.lineage)
     with tempfile.TemporaryDirectory(prefix="apply-", dir=cache.room("trees")) as scratch:
         folder = Path(scratch)
         bench = _Bench(tree, series, Git(door, tree.repo, index=folder / "index"), folder)
-        bench.git.run("read-tree", tree.commit)
-        commit, content = tree.commit, tree.content
-        for patch in series.patches:
+        done, commit = _resume(git, tree, known)
+        bench.git.run("read-tree", commit)
+        content = git.id("rev-parse", f"{commit}^{{tree}}")
+        for patch, note in zip(series.patches[done:], known[done:], strict=True):
             _apply(bench, patch)
             after = bench.git.id("write-tree")
             _verify(bench, patch, content, after)
             commit = bench.git.commit_tree(after, commit, patch.subject, patch.author)
             content = after
-    return as_tree(f"{tree.spec} + {series.title}", Git(door, tree.repo), commit, tree.lineage)
+            write_whole(note, commit.encode())
+    return as_tree(_spec(tree, series), git, commit, tree.lineage)
+
+
+def _spec(tree: Tree, series: Series) -> str:
+    return f"{tree.spec} + {series.title}"
+
+
+def _keys(tree: Tree, series: Series) -> Iterator[str]:
+    """What names the tree after each patch: who edits the last one gets the others for nothing."""
+    key = digest(_METHOD, str(tree.repo), tree.commit)
+    for patch in series.patches:
+        key = digest(key, patch.diff, str(patch.strip), patch.subject, patch.author, *patch.files)
+        yield key
+
+
+def _resume(git: Git, tree: Tree, known: Sequence[Path]) -> tuple[int, str]:
+    """How many patches have been applied before, and the commit after the last of them."""
+    for number in range(len(known), 0, -1):
+        if known[number - 1].exists() and git.commit(commit := known[number - 1].read_text()):
+            return number, commit
+    return 0, tree.commit
 
 
 def _apply(bench: _Bench, patch: Patch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,31 @@ def test_exit_status_is_0_when_everything_is_there(
     assert capsys.readouterr().out == "\n"
 
 
-def test_a_run_without_a_compiler_stops_before_work(bare: Path) -> None:
+def test_a_run_without_a_compiler_stops_before_work(bare: Path, tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="gcc") as caught:
-        doctor.require(targets.load(targets.known()[0]), Door())
+        doctor.require(targets.load(targets.known()[0]), Cache(tmp_path / "cache"), Door())
     assert "apt-get install" in caught.value.hint and "flex" in caught.value.hint
+
+
+def test_what_was_there_is_looked_for_again_when_packages_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(requirements, "require", lambda parts, what, door: looks.append(what))
+    packages = tmp_path / "status"
+    packages.touch()
+    monkeypatch.setattr(doctor, "PACKAGES", packages)
+    target, cache = _host_target(), Cache(tmp_path / "cache")
+    for _ in range(2):
+        doctor.require(target, cache, Door())
+    assert len(looks) == 1
+    os.utime(packages, (1, 1))
+    doctor.require(target, cache, Door())
+    assert len(looks) == 2
+    packages.unlink()
+    for _ in range(2):
+        doctor.require(target, cache, Door())
+    assert len(looks) == 4, "where nobody says when packages change"
 
 
 def _host_target() -> Target:
@@ -129,11 +151,12 @@ def test_without_a_cross_compiler_only_its_targets_stop(tmp_path: Path, monkeypa
     known = (*requirements.load(), Requirement.model_validate(entry))
     monkeypatch.setattr(requirements, "load", lambda: known)
     monkeypatch.setattr(requirements, "present", lambda each, door: not each.program.startswith(prefix))
-    doctor.require(native, Door())
+    cache = Cache(tmp_path / "cache")
+    doctor.require(native, cache, Door())
     with pytest.raises(
         InfraError, match=f"{foreign.name} needs what this machine does not have: {prefix}gcc"
     ) as caught:
-        doctor.require(foreign, Door())
+        doctor.require(foreign, cache, Door())
     assert caught.value.hint.endswith("apt-get install -y gcc-pdp11")
     assert "gcc-pdp11" not in doctor.packages(), "no target here asks for it"
     monkeypatch.setattr(targets, "load", lambda name: foreign)

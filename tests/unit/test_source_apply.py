@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from harness.model import Patch, Series
+from harness.model import Patch, Series, Tree
+from harness.proc import Door
 from harness.source.apply import apply_series
 from harness.source.diff import Damaged, FileDiff, find_strip, parse, split_names, unquote
 from harness.source.guard import path_fault
@@ -44,6 +46,30 @@ def repo_with(folder: Path, change: Callable[[str], str], path: str = "drivers/i
     (repo / path).write_text(change(BASE[path]))
     git(repo, "commit", "-q", "-a", "-m", "changed", when=1700000100)
     return repo
+
+
+def _applications(desk: Desk, series: Series, tree: Tree) -> tuple[str, int]:
+    """The commit, and how many patches git was asked to apply for it."""
+    log = desk.cache.root / "commands.log"
+    log.unlink(missing_ok=True)
+    commit = apply_series(tree, series, desk.cache, Door(log)).commit
+    return commit, sum(" apply --cached " in line for line in log.read_text().splitlines())
+
+
+def test_what_was_applied_before_is_not_applied_again(desk: Desk, tmp_path: Path) -> None:
+    tree = desk.tree(user_repo(tmp_path / "linux"))
+    series = load_series([str(MAILS / "series.mbox")], tree, desk.cache, desk.door, desk.ui)
+    assert series is not None and len(series.patches) > 1
+    first, count = _applications(desk, series, tree)
+    assert count == len(series.patches)
+    assert _applications(desk, series, tree) == (first, 0)
+    *others, last = series.patches
+    edited = replace(series, patches=(*others, replace(last, subject="another")))
+    commit, count = _applications(desk, edited, tree)
+    assert commit != first and count == 1, "those before it are known"
+    for note in desk.cache.room("applied").iterdir():
+        note.write_text("0" * 40)
+    assert _applications(desk, series, tree) == (first, len(series.patches)), "a commit that is gone"
 
 
 # --- one commit per patch --------------------------------------------------------
