@@ -204,7 +204,15 @@ class PrivateApt:
         self.say(f"the package lists cannot be brought up to date ({message}); using {known}")
 
     def _madison(self, state: _State, package: str) -> tuple[Offer, ...]:
-        return offers(self._apt(state, "apt-cache", "madison", package, timeout=60, check=False), package)
+        """What the lists say; asked once for as long as they are the same."""
+        kept = state.folder / f"madison-{package}"
+        if kept.exists() and state.stamp.exists() and kept.stat().st_mtime_ns > state.stamp.stat().st_mtime_ns:
+            return offers(kept.read_text(), package)
+        said = self._apt(state, "apt-cache", "madison", package, timeout=60, check=False)
+        found = offers(said, package)
+        if found:
+            write_whole(kept, said.encode())
+        return found
 
     def _apt(self, state: _State, program: str, *words: str, timeout: float, check: bool = True) -> str:
         argv = (program, "-q", "-q", "-c", str(state.config), *words)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import data
 from harness.build.agent import ensure_agent
@@ -18,16 +19,19 @@ from harness.cache import Cache
 from harness.campaign import results, rows
 from harness.campaign.guest import Plan
 from harness.campaign.request import Request
+from harness.campaign.result import SideResult
 from harness.campaign.results import Results
-from harness.campaign.side import SideResult, SideRunner
 from harness.campaign.slots import Slots
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
 from harness.model import Cell, Guest, Kernel, Module, Outcome, SshKeys, Status, Tree
 from harness.proc import Door
-from harness.scenario.schema import Suite
+from harness.scenario.schema import Scenario, Suite
 from harness.ui import Ui
+
+if TYPE_CHECKING:
+    from harness.campaign.side import SideRunner
 
 _SSH_COMMAND = "/init serve"
 _UNREAD = "the series touches no file that the build reads, so this is the base's kernel, and it was not built"
@@ -125,25 +129,26 @@ class TargetRun:
 
     def _suite_of(self, side: str, plan: Plan, built: tuple[Kernel, Module]) -> Callable[[], SideResult]:
         request = self._request
-        folder = self._folder / side
-        runner = SideRunner(
-            plan,
-            request.suite,
-            dict(request.behaviours),
-            side,
-            folder,
-            self._door,
-            self._ui,
-            self._slots,
-            request.snapshot,
-        )
         own = request.suite.spec.ktap
         if own is not None:
-            return lambda: runner.run_own_tests(own, request.patterns)
+            return lambda: self._runner(side, plan).run_own_tests(own, request.patterns)
         identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
         key = results.key(plan, request.suite, request.behaviours, identities)
         kept = Results(self._cache, key, self._folder)
-        return lambda: kept.complete(request.scenarios, runner.run, self._ui.say, force=request.force)
+
+        def measure(scenarios: Sequence[Scenario]) -> SideResult:
+            return self._runner(side, plan).run(scenarios)
+
+        return lambda: kept.complete(request.scenarios, measure, self._ui.say, force=request.force)
+
+    def _runner(self, side: str, plan: Plan) -> SideRunner:
+        # QMP, channels and the console's patterns take 50 ms to load: not in a run that measures nothing.
+        from harness.campaign.side import SideRunner
+
+        request, folder = self._request, self._folder / side
+        behaviours = dict(request.behaviours)
+        more = (self._door, self._ui, self._slots, request.snapshot)
+        return SideRunner(plan, request.suite, behaviours, side, folder, *more)
 
     def _machine(self) -> Callable[[Guest], Plan]:
         """QEMU, accelerator and workshop of the target."""

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 import harness
 from harness.cache import Cache, digest, digest_folder, write_whole
 from harness.campaign.guest import Plan
-from harness.campaign.side import SideResult
+from harness.campaign.result import SideResult
 from harness.model import Outcome, Splat, Status
 from harness.scenario.schema import Plain, Scenario, Suite
 

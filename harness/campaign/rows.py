@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from harness.campaign.side import SideResult
+from harness.campaign.result import SideResult
 from harness.model import Cell, Outcome, Splat, Status, Verdict
 from harness.verdict import compare, splatset
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness.campaign.boots import Boots
 from harness.campaign.guest import BootFailed, Frozen, Plan
 from harness.campaign.one import OneScenario, scale
+from harness.campaign.result import SideResult
 from harness.campaign.session import Session
 from harness.campaign.slots import Slots
 from harness.campaign.workers import Crew, Workers
@@ -23,19 +23,6 @@ from harness.scenario.run import SystemClock
 from harness.scenario.schema import OwnTests, Plain, Scenario, Suite
 from harness.scenario.steps import AgentRefused, StepFailed
 from harness.ui import Ui
-
-
-@dataclass(frozen=True)
-class SideResult:
-    """What one kernel did."""
-
-    outcomes: tuple[Outcome, ...]  # of the scenarios that there are, in order
-    boot_splats: tuple[Splat, ...]  # outside of any scenario: in boot
-    boots: int  # VMs started
-    boot_seconds: float  # of the first boot that worked; 0 when none did
-    failure: str  # why there is no booted kernel at the end: not built, not booted; empty otherwise
-    notes: tuple[str, ...] = ()  # what the reader should know of how this came about
-    otherwise: Outcome | None = None  # of every scenario that is not in outcomes; None: the kernel has no such scenario
 
 
 class SideRunner:

@@ -12,8 +12,8 @@ import pytest
 
 from harness.cache import Cache
 from harness.campaign import results
+from harness.campaign.result import SideResult
 from harness.campaign.results import Results
-from harness.campaign.side import SideResult
 from harness.machine import target as targets
 from harness.model import IommuFault, Outcome, Qemu, Splat, SplatKind, Status, StepResult
 from harness.scenario import load as suites

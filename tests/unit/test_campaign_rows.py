@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.campaign import rows
-from harness.campaign.side import SideResult
+from harness.campaign.result import SideResult
 from harness.model import Cell, Change, Outcome, Splat, SplatKind, Status, Verdict
 
 WARN = Splat(SplatKind.WARN, "WARNING in f", ("f",), ("WARNING",), 1)

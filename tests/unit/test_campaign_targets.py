@@ -14,9 +14,9 @@ from rich.console import Console
 
 from harness.build.make import BuildFailure
 from harness.cache import Cache
-from harness.campaign import cell, validate
+from harness.campaign import cell, side, validate
 from harness.campaign.request import Request
-from harness.campaign.side import SideResult
+from harness.campaign.result import SideResult
 from harness.campaign.validate import Validation
 from harness.errors import InfraError, UserError
 from harness.machine import accel
@@ -117,7 +117,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(cell, "ensure_qemu", made.qemu)
     monkeypatch.setattr(accel, "choose", made.choose)
     monkeypatch.setattr(cell, "Workshop", FakeWorkshop)
-    monkeypatch.setattr(cell, "SideRunner", FakeRunner)
+    monkeypatch.setattr(side, "SideRunner", FakeRunner)
     monkeypatch.setattr(cell, "ensure_agent", lambda *_: Path("/agent"))
     monkeypatch.setattr(cell, "guest_initrd", lambda *_: Path("/initrd"))
     monkeypatch.setattr(validate, "resolve_tree", lambda *_: made.source("fetch", BASE))

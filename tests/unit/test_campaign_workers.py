@@ -16,7 +16,8 @@ from rich.console import Console
 
 from harness.campaign import boots, side, workers
 from harness.campaign.guest import BootFailed, Frozen
-from harness.campaign.side import SideResult, SideRunner
+from harness.campaign.result import SideResult
+from harness.campaign.side import SideRunner
 from harness.campaign.slots import Slots
 from harness.errors import InfraError
 from harness.machine.snapshot import SnapshotFailed
