@@ -134,7 +134,7 @@ class TargetRun:
             return lambda: self._runner(side, plan).run_own_tests(own, request.patterns)
         identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
         key = results.key(plan, request.suite, request.behaviours, identities)
-        kept = Results(self._cache, key, self._folder)
+        kept = Results(self._cache, key, self._folder, f"{request.suite.name}-{plan.target.name}")
 
         def measure(scenarios: Sequence[Scenario]) -> SideResult:
             return self._runner(side, plan).run(scenarios)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +44,14 @@ def _form() -> TypeAdapter[Kept]:
 class Results:
     """The results under one key; hold ``lock`` from the look at them to the end of what they lack."""
 
-    def __init__(self, cache: Cache, key: str, run: Path) -> None:
-        """``run``: the directory of the present run, which kept outcomes name as where they were measured."""
+    def __init__(self, cache: Cache, key: str, run: Path, kind: str = "") -> None:
+        """``run``: the directory of the present run, which kept outcomes name as where they were measured.
+
+        ``kind``: what has scenarios that take about the same time, whichever the kernel.
+        """
         self._cache, self._key, self._run = cache, key, run
         self._file = cache.room("results") / f"{key}.json"
+        self._times = cache.room("results") / f"seconds-{kind}.json"
 
     def complete(
         self,
@@ -68,11 +73,23 @@ class Results:
             if kept and not rest:
                 fresh = SideResult((), kept.boot_splats, 0, kept.boot_seconds, "")
             else:
-                fresh = measure(rest)
+                fresh = measure(self._longest_first(rest))
                 self._keep(fresh, rest)
         found = {**known, **{outcome.scenario: outcome for outcome in fresh.outcomes}}
         outcomes = tuple(found[scenario.id] for scenario in scenarios)
         return dataclasses.replace(fresh, outcomes=outcomes, notes=_notes(tuple(known.values()), len(scenarios)))
+
+    def _longest_first(self, scenarios: Iterable[Scenario]) -> list[Scenario]:
+        """So that no worker is at a long one still when the others are done; new ones keep their order."""
+        seconds = self._seconds()
+        return sorted(scenarios, key=lambda scenario: -seconds.get(scenario.id, 0.0))
+
+    def _seconds(self) -> dict[str, float]:
+        try:
+            found: dict[str, float] = json.loads(self._times.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found
 
     def _load(self) -> Kept | None:
         try:
@@ -102,6 +119,8 @@ class Results:
             if outcome.status in _STEADY and not outcome.splats:
                 of = _file_digest(files[outcome.scenario])
                 outcomes[outcome.scenario] = (of, dataclasses.replace(outcome, earlier=self._run))
+        seconds = {outcome.scenario: round(outcome.seconds, 3) for outcome in fresh.outcomes}
+        write_whole(self._times, json.dumps(self._seconds() | seconds).encode())
         kept = Kept(fresh.boot_seconds, fresh.boot_splats, outcomes)
         write_whole(self._file, _form().dump_json(kept))
 

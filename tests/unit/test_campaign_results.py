@@ -67,6 +67,16 @@ def test_what_was_measured_is_not_measured_again(kernel: Kernel, tmp_path: Path)
     assert (again.boots, again.boot_seconds, again.boot_splats) == (0, 1.5, (SPLAT,))
 
 
+def test_what_takes_long_begins_first(kernel: Kernel, tmp_path: Path) -> None:
+    """The outcomes come in the order asked for all the same."""
+    for number, seconds in ((0, 0.2), (2, 0.9)):
+        kernel.special[IDS[number]] = Outcome(IDS[number], Status.PASS, "", seconds)
+    go(kernel, tmp_path)
+    again = go(kernel, tmp_path, key="another kernel")
+    assert kernel.ran == [*IDS, IDS[2], IDS[0], IDS[1]]
+    assert [each.scenario for each in again.outcomes] == IDS
+
+
 def test_another_key_knows_nothing(kernel: Kernel, tmp_path: Path) -> None:
     go(kernel, tmp_path)
     go(kernel, tmp_path, key="other")
