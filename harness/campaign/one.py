@@ -13,7 +13,7 @@ from harness.campaign.session import Session
 from harness.machine.argv import replay_script
 from harness.model import Outcome, SplatKind, Status
 from harness.scenario.replay import Exchange, Recorder, script
-from harness.scenario.run import measure, run_scenario
+from harness.scenario.run import behaviours_of, measure, run_scenario, why_skipped
 from harness.scenario.schema import Plain, Scenario, Suite
 
 TRIES = 3  # of a scenario whose machine ends by a fault of the host
@@ -46,6 +46,11 @@ class OneScenario:
         Raises what carrying out steps does.
         """
         return measure(self._suite, guest, scale=scale(guest), behaviours=self._behaviours)
+
+    def skipped(self, scenario: Scenario, facts: Mapping[str, Any]) -> Outcome | None:
+        """The outcome of a scenario that can tell nothing on a kernel with these ``facts``; None for any other."""
+        reason = why_skipped(scenario, self._suite, facts, behaviours_of(self._suite, self._behaviours))
+        return Outcome(scenario.id, Status.SKIP, reason, 0.0) if reason else None
 
     def run(self, guest: Session, scenario: Scenario, measured: Mapping[str, Any] | None) -> Outcome:
         """``measured``: what ``measure`` gave before the guest was frozen; None: it is not set up yet."""

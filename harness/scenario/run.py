@@ -48,7 +48,7 @@ def run_scenario(
     """
     clock = clock or SystemClock()
     started = clock.now()
-    chosen = _chosen(suite, behaviours)
+    chosen = behaviours_of(suite, behaviours)
     reason = why_skipped(scenario, suite, guest.facts, chosen)
     if reason:
         return Outcome(scenario.id, Status.SKIP, reason, clock.now() - started)
@@ -67,12 +67,13 @@ def measure(
 
     For guests of which copies are made. Raises what the link and the steps raise.
     """
-    run = _Run(suite, guest, clock or SystemClock(), scale, _chosen(suite, behaviours))
+    run = _Run(suite, guest, clock or SystemClock(), scale, behaviours_of(suite, behaviours))
     run.set_up()
     return run.oracles().measure()
 
 
-def _chosen(suite: Suite, behaviours: Mapping[str, Plain] | None) -> Mapping[str, Plain]:
+def behaviours_of(suite: Suite, behaviours: Mapping[str, Plain] | None) -> Mapping[str, Plain]:
+    """Every behaviour of the suite: as chosen in ``behaviours``, or else its default."""
     return {name: each.default for name, each in suite.spec.behaviours.items()} | dict(behaviours or {})
 
 

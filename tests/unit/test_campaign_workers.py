@@ -6,7 +6,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +39,7 @@ class World:
         self.ran: list[tuple[str, str]] = []  # (guest's folder, scenario)
         self.running = self.most = 0
         self.guests = 0  # alive
+        self.skips: set[str] = set()  # scenarios that can tell nothing on this kernel
         self.rewinds = True  # whether a copy can be taken back
         self.trouble: dict[str, list[BaseException | Outcome]] = {}  # scenario, "freeze" or "room" -> what happens
         self.faults: dict[str, str] = {}  # guest's folder -> why the host is to blame
@@ -70,6 +71,7 @@ class FakeSnapshot:
 
 
 class FakeSession:
+    facts: Mapping[str, object] = {"kernel": "this one"}
     boot_seconds = 1.0
     halted = False
 
@@ -88,7 +90,7 @@ class FakeSession:
 
     def freeze(self, measured: Any) -> Frozen:
         MADE.meet("freeze")
-        return Frozen(self.start, {}, {}, 1.0, measured)  # type: ignore[arg-type]
+        return Frozen(self.start, {}, self.facts, 1.0, measured)  # type: ignore[arg-type]
 
     def rewind(self) -> None:
         assert self.halted
@@ -108,6 +110,10 @@ class FakeOne:
     def measure(self, guest: Any) -> dict[str, object]:
         MADE.meet("measure")
         return {"oracle": 1}
+
+    def skipped(self, scenario: Any, facts: Mapping[str, object]) -> Outcome | None:
+        assert facts == FakeSession.facts
+        return Outcome(scenario.id, Status.SKIP, "no", 0.0) if scenario.id in MADE.skips else None
 
     def run(self, guest: Any, scenario: Any, measured: object) -> Outcome:
         copied = isinstance(guest.start, Frozen)
@@ -183,6 +189,15 @@ def test_when_going_back_fails_a_new_copy_takes_over(world: World, go: Go, told:
 def test_without_snapshots_each_scenario_is_booted_for(world: World, go: Go) -> None:
     assert go(1, snapshot=False).boots == len(IDS)
     assert world.ran == [(f"boot-{number}", name) for number, name in enumerate(IDS, 1)]
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_what_can_tell_nothing_needs_no_guest(world: World, go: Go, snapshot: bool) -> None:
+    world.skips = {IDS[1], IDS[4]}
+    result = go(1, snapshot=snapshot)
+    assert [each.status is Status.SKIP for each in result.outcomes] == [name in world.skips for name in IDS]
+    assert not world.skips & {name for _, name in world.ran}
+    assert result.boots == (1 if snapshot else 4)
 
 
 def test_boots_go_on_beside_each_other(world: World, go: Go) -> None:

@@ -47,9 +47,10 @@ def test_a_guest_that_is_booted_gives_the_same_results_as_a_copy(kph: Kph, targe
     assert _told(copies) == _told(boots) and {"pass", "fail", "skip"} == {status for status, _ in _told(boots).values()}
     (cell,), (booted,) = copies.report["targets"], boots.report["targets"]
     assert cell["facts"]["boots"] == {"base": 1, "patched": 1}
-    # A scenario that is skipped must be booted for as well: the guest's facts say so.
-    assert booted["facts"]["boots"] == {"base": len(boots.rows()), "patched": len(boots.rows())}
-    assert copies.status == 0
+    for side in ("base", "patched"):
+        ran = [row for row in boots.rows().values() if row[side]["status"] != "skip"]
+        # Two workers may each have one that is skipped first, before either knows what the kernel has.
+        assert len(ran) <= booted["facts"]["boots"][side] <= len(ran) + 2
 
 
 def test_each_worker_takes_its_copy_back(kph: Kph) -> None:
