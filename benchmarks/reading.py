@@ -97,20 +97,19 @@ def output_folder(made: Command) -> str:
     raise NotMeasured("the run's make had no output directory")
 
 
-def cycles(starts: Mapping[str, float], end: float, report: Document, side: str) -> tuple[float, ...]:
-    """Seconds from the start of one machine to that of the next, for machines that ran a scenario.
+def cycles(report: Document, side: str) -> tuple[float, ...]:
+    """Seconds from the beginning of one scenario to that of the next: the scenario, and a pristine kernel for the next.
 
-    ``starts``: evidence folder -> when its machine was started, for runs with one machine at a time; ``end``: when the
-    last one was done.
+    For runs that have one worker on one target; scenarios that were skipped are left out. Raises NotMeasured.
     """
-    status = {row[side]["evidence"]: row[side]["status"] for row in report["scenarios"] if row[side] is not None}
-    order = sorted(starts, key=lambda folder: starts[folder])
-    moments = [starts[folder] for folder in order] + [end]
-    return tuple(
-        later - sooner
-        for folder, sooner, later in zip(order, moments, moments[1:], strict=True)
-        if status.get(folder, "skip") != "skip"
-    )
+    outcomes = [row[side] for row in report["scenarios"] if row[side] is not None]
+    began = sorted((float(each["started"]), str(each["status"])) for each in outcomes if each.get("started"))
+    phases = [each for each in report["timings"] if each["name"] == "scenarios" and each["side"] == side]
+    if not began or not phases:
+        raise NotMeasured(f"the run's report does not say when the scenarios on {side} began")
+    ends = [moment for moment, _ in began[1:]] + [float(phases[0]["started"]) + float(phases[0]["seconds"])]
+    pairs = zip(began, ends, strict=True)
+    return tuple(end - moment for (moment, status), end in pairs if status != "skip")
 
 
 def _has(argv: Sequence[str], start: str) -> bool:

@@ -80,3 +80,18 @@ def test_the_kernels_make_is_neither_configuration_nor_module() -> None:
 def test_a_run_that_made_no_kernel() -> None:
     with pytest.raises(NotMeasured, match="no make of vmlinux"):
         reading.kernel_make("git status\n")
+
+
+def _began(name: str, started: float, status: str = "pass") -> dict[str, Any]:
+    return {"id": name, "base": {"status": status, "started": started}, "patched": None}
+
+
+def test_a_cycle_goes_from_one_beginning_to_the_next_and_the_last_to_the_end_of_the_suite() -> None:
+    phases = [{**_phase("scenarios", "base", 10.0), "started": 2.0}]
+    rows = [_began("second", 6.0), _began("first", 5.0), _began("skipped", 8.0, "skip"), _began("last", 9.0)]
+    assert reading.cycles({"timings": phases, "scenarios": rows}, "base") == (1.0, 2.0, 3.0)
+
+
+def test_no_cycle_without_beginnings() -> None:
+    with pytest.raises(NotMeasured, match="does not say when"):
+        reading.cycles(_REPORT, "base")
