@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in _FOREIGN:
         os.environ.pop(name, None)
     cases = _chosen(args.only)
-    bench = Bench(args.home.expanduser().resolve(), args.runs, Cache.default(), _say)
+    bench = Bench(args.home.expanduser().resolve(), args.runs, Cache.default(), _say, args.alone)
     try:
         report = _measure(bench, cases, args.out)
     except KphError as error:
@@ -58,6 +58,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the benchmark's folder, about 10 GiB (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, default=_HERE / "results", help="where results go (default: %(default)s)")
+    parser.add_argument("--alone", action="store_true", help="without virtme-ng, whose build takes longest")
     parser.add_argument("--publish", action="store_true", help="write benchmarks/results.md and .json as well")
     args = parser.parse_args(argv)
     if args.runs < 1:

@@ -58,9 +58,13 @@ class KphRun:
 class Bench:
     """The folder ``home`` and what is done in it."""
 
-    def __init__(self, home: Path, runs: int, user: Cache, say: Callable[[str], None]) -> None:
-        """``user``: the user's own cache, whose downloads are copied; nothing in it is changed."""
+    def __init__(self, home: Path, runs: int, user: Cache, say: Callable[[str], None], alone: bool) -> None:
+        """``user``: the user's own cache, whose downloads are copied; nothing in it is changed.
+
+        ``alone``: without virtme-ng.
+        """
         self.home, self.runs, self.say = home, runs, say
+        self._alone = alone
         self._user = user
         self.cache = Cache(home / "cache" / "kph")
         home.mkdir(parents=True, exist_ok=True)
@@ -101,8 +105,14 @@ class Bench:
 
     @cached_property
     def peer(self) -> Peer:
-        """virtme-ng on the same tree."""
-        return Peer(self.home / "virtme-ng", self.tree, self.text, self.door, self.say)
+        """virtme-ng on the same tree. Raises NotMeasured when it was left out."""
+        if self._alone:
+            raise NotMeasured("left out by --alone")
+        return Peer(self.home / "virtme-ng", self.tree, self.text, self.door, self.say, self._on_kvm)
+
+    def _on_kvm(self) -> bool:
+        """Whether the last run had KVM."""
+        return self._accelerator.startswith("kvm")
 
     def download_qemu(self) -> None:
         """Have QEMU's sources, so that building it downloads nothing."""

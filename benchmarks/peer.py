@@ -23,24 +23,30 @@ from harness.proc import Door
 from harness.source.checkout import checkout
 
 NAME = "virtme-ng"
-PACKAGES = ("qemu-system-x86",)  # Debian's; nothing else of what virtme-ng can use is needed for this
+# Debian's. kmod: depmod, without which it boots nothing it has built with modules; udev: without the names that udev
+# gives to the guest's ports, it sends what the command says to the console and ends with an error.
+PACKAGES = ("qemu-system-x86", "kmod", "udev")
 
 _INSTALL = 900.0  # seconds for packages
 _BUILD = 3 * 3600.0  # seconds; its configuration is three times as large as ours
 _BOOT = 300.0  # seconds
 _WORD = "guest-was-here"  # what the trivial command prints
-# As it is told where /dev/kvm opens but cannot run guests. 9p: Debian 12 has no virtiofsd that it takes.
-_RUN = ("--disable-kvm", "--force-9p")
+# Where virtme-ng looks for a virtiofsd that it can use, the one in Rust. QEMU 7.2 has one in C, which it takes as root,
+# and waits for 3 s until it falls back on 9p.
+_VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/virtiofsd/virtiofsd", "/usr/lib/virtiofsd")
 
 
 class Peer:
     """virtme-ng with what it needs, made when first used. Every method raises NotMeasured with the reason."""
 
-    def __init__(self, folder: Path, tree: Tree, text: str, door: Door, say: Callable[[str], None]) -> None:
-        """``text``: the file that is edited, as ``tree`` has it."""
+    def __init__(
+        self, folder: Path, tree: Tree, text: str, door: Door, say: Callable[[str], None], kvm: Callable[[], bool]
+    ) -> None:
+        """``text``: the file that is edited, as ``tree`` has it; ``kvm``: whether kph's own guests run on KVM here."""
         self.folder = folder
         self.work = folder / "linux"  # sources and, as virtme-ng does it, objects beside them
         self._tree, self._text, self._door, self._say = tree, text, door, say
+        self._kvm = kvm
         self._log = folder / "output"
 
     @property
@@ -122,9 +128,14 @@ class Peer:
         return time.monotonic() - started
 
     def _boot(self) -> None:
-        said = self._vng(*_RUN, "--run", self.work, "--exec", f"echo {_WORD}", seconds=_BOOT)
+        said = self._vng(*self._options(), "--run", self.work, "--exec", f"echo {_WORD}", seconds=_BOOT)
         if _WORD not in said:
             raise NotMeasured(f"{NAME}'s guest did not run the command: {_last(said)}")
+
+    def _options(self) -> tuple[str, ...]:
+        """What it must be told here. It does not notice a /dev/kvm that opens but cannot run guests."""
+        rust = shutil.which("virtiofsd") or any(Path(path).is_file() for path in _VIRTIOFSD)
+        return (*(() if self._kvm() else ("--disable-kvm",)), *(() if rust else ("--force-9p",)))
 
     def _vng(self, *words: str | Path, seconds: float) -> str:
         assert self.version
@@ -133,7 +144,7 @@ class Peer:
     def _checked(self, argv: list[str | Path], seconds: float, what: str, cwd: Path | None = None) -> str:
         home = self.folder / "home"  # it writes a configuration there
         home.mkdir(exist_ok=True)
-        env = {"HOME": str(home), "PATH": f"{self.environment / 'bin'}:{os.environ['PATH']}"}
+        env = {"HOME": str(home), "PATH": f"{self.environment / 'bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"}
         try:
             done = self._door.run(argv, timeout=seconds, cwd=cwd, env=env, check=False)
         except KphError as error:
