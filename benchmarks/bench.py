@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -142,17 +144,14 @@ class Bench:
         self.seed()
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.evidence))
         argv: list[str | Path] = [_KPH, "run", "--tree", TREE, *words, "--quiet", "--run-dir", folder / "evidence"]
-        log, peak = folder / "output", 0
+        log = folder / "output"
         env = {"XDG_CACHE_HOME": str(self.home / "cache")}
         started = time.monotonic()
         with self.door.spawn(argv, env=env, cwd=self.home, output=log) as child:
-            if watch:
-                with Sampler(child.pid) as sampler:
-                    child.wait(_LIMIT)
-                peak = sampler.peak
-            else:
-                child.wait(_LIMIT)
+            with Sampler(child.pid) if watch else contextlib.nullcontext() as sampler:
+                _wait(child)
             seconds = time.monotonic() - started
+            peak = sampler.peak if sampler else 0
         return self._judged(KphRun(seconds, {}, folder / "evidence", peak), child.returncode, log)
 
     def versions(self) -> Mapping[str, str]:
@@ -186,3 +185,10 @@ class Bench:
             raise NotMeasured(f"the run's verdict is {reading.verdict(report)}")
         self._accelerator = reading.accelerator(report)
         return KphRun(run.seconds, report, run.folder, run.peak)
+
+
+def _wait(child: subprocess.Popen[bytes]) -> None:
+    try:
+        child.wait(_LIMIT)
+    except subprocess.TimeoutExpired as late:
+        raise NotMeasured(f"kph did not end within {_LIMIT:.0f} s") from late

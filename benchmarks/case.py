@@ -12,8 +12,7 @@ from typing import Protocol, cast
 from benchmarks import cases, stats
 from benchmarks.bench import Bench
 from benchmarks.model import CaseResult, Limit, Measure, Unit
-from benchmarks.turns import NotMeasured, Taken
-from harness.errors import KphError
+from benchmarks.turns import TROUBLE, Taken, reason
 
 
 class Case(Protocol):
@@ -24,7 +23,7 @@ class Case(Protocol):
     ORDER: int  # those with lower numbers are measured first: cold builds leave what the others start from
 
     def measure(self, bench: Bench) -> Sequence[Measure]:
-        """Measure it. What only a part of it lacks is in that part's measure; raises NotMeasured, KphError, OSError."""
+        """Measure it. What only a part of it lacks is in that part's measure; raises TROUBLE."""
 
 
 def found() -> tuple[Case, ...]:
@@ -42,8 +41,8 @@ def run(case: Case, bench: Bench) -> CaseResult:
     failure = ""
     try:
         measures = case.measure(bench)
-    except (NotMeasured, KphError, OSError) as error:
-        failure = f"{type(error).__name__}: {error}"
+    except TROUBLE as error:
+        failure = reason(error)
     load = (before, os.getloadavg()[0])
     return CaseResult(case.KEY, case.TITLE, tuple(measures), time.monotonic() - started, load, failure)
 
@@ -52,8 +51,9 @@ def seconds(
     key: str, what: str, who: str, taken: Taken, name: str = "seconds", limit: float | None = None, note: str = ""
 ) -> Measure:
     """The row of the numbers ``name`` of one of those who took turns; ``limit``: at most so many seconds."""
-    held = None if limit is None else Limit(limit)
-    return Measure(key, what, who, Unit.SECONDS, taken.of(name), held, note, taken.failure)
+    held, values = None if limit is None else Limit(limit), taken.of(name)
+    failure = taken.failure or ("" if values else "the run's report does not tell")
+    return Measure(key, what, who, Unit.SECONDS, values, held, note, failure)
 
 
 def ratio(

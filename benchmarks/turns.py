@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.errors import KphError
@@ -12,6 +13,10 @@ Numbers = Mapping[str, float]  # name -> what one run measured
 
 class NotMeasured(Exception):
     """A number that cannot be had here, with the reason for the table."""
+
+
+# What may go wrong in a measurement and must not stop the others; the last two: a file is not as it is read here.
+TROUBLE = (NotMeasured, KphError, OSError, ValueError, LookupError)
 
 
 @dataclass
@@ -36,13 +41,28 @@ def alternate(runs: int, players: Mapping[str, Callable[[], Numbers]]) -> Mappin
     return taken
 
 
+def attempt(play: Callable[[], Sequence[float]]) -> Taken:
+    """All values of one who has no turns to take, as ``seconds``."""
+    taken = Taken()
+    with _told(taken):
+        taken.numbers["seconds"] = list(play())
+    return taken
+
+
 def _turn(taken: Taken, play: Callable[[], Numbers]) -> None:
-    try:
-        numbers = play()
-    except NotMeasured as reason:
-        taken.failure = str(reason)
-    except (KphError, OSError) as error:
-        taken.failure = f"{type(error).__name__}: {error}"
-    else:
-        for name, value in numbers.items():
+    with _told(taken):
+        for name, value in play().items():
             taken.numbers.setdefault(name, []).append(value)
+
+
+@contextlib.contextmanager
+def _told(taken: Taken) -> Iterator[None]:
+    try:
+        yield
+    except TROUBLE as error:
+        taken.failure = reason(error)
+
+
+def reason(error: BaseException) -> str:
+    """What the table says of an error."""
+    return str(error) if isinstance(error, NotMeasured) else f"{type(error).__name__}: {error}"

@@ -52,7 +52,9 @@ def test_runs_take_turns() -> None:
     assert taken["b"].of("other") == ()
 
 
-@pytest.mark.parametrize("error", [NotMeasured("no machine"), InfraError("no machine"), OSError("no machine")])
+@pytest.mark.parametrize(
+    "error", [NotMeasured("no machine"), InfraError("no machine"), OSError("no machine"), KeyError("no machine")]
+)
 def test_one_that_fails_keeps_what_it_has_and_does_not_stop_the_others(error: Exception) -> None:
     calls = iter((1.0, error, 3.0))
 
