@@ -134,8 +134,7 @@ class Peer:
 
     def _options(self) -> tuple[str, ...]:
         """What it must be told here. It does not notice a /dev/kvm that opens but cannot run guests."""
-        rust = shutil.which("virtiofsd") or any(Path(path).is_file() for path in _VIRTIOFSD)
-        return (*(() if self._kvm() else ("--disable-kvm",)), *(() if rust else ("--force-9p",)))
+        return (*(() if self._kvm() else ("--disable-kvm",)), *(() if has_virtiofsd() else ("--force-9p",)))
 
     def _vng(self, *words: str | Path, seconds: float) -> str:
         assert self.version
@@ -154,6 +153,11 @@ class Peer:
         if done.status != 0:
             raise NotMeasured(f"{what} failed (status {done.status}): {_last(done.output)}")
         return done.output
+
+
+def has_virtiofsd() -> bool:
+    """Whether there is one that virtme-ng can use."""
+    return bool(shutil.which("virtiofsd")) or any(Path(path).is_file() for path in _VIRTIOFSD)
 
 
 def _last(said: str) -> str:

@@ -26,7 +26,7 @@ def _peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vng: str, kvm: bool =
     program.chmod(0o755)
     (made.work / edit.FILE).parent.mkdir(parents=True)
     (made.folder / "built").write_text(tree.commit)
-    monkeypatch.setattr(peer, "_VIRTIOFSD", ())
+    monkeypatch.setattr(peer, "has_virtiofsd", lambda: False)
     return made
 
 
