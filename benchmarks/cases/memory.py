@@ -26,12 +26,8 @@ def measure(bench: Bench) -> Sequence[Measure]:
     def watched(*words: str | Path) -> Numbers:
         return {"bytes": bench.kph(*_TARGET, *words, watch=True).peak}
 
-    def copies(jobs: int) -> tuple[str, ...]:
-        return ("--snapshot", "--jobs", str(jobs), *bench.force)
-
     players: dict[str, Callable[[], Numbers]] = {
-        "two workers, on a kernel each": lambda: watched(*_SERIES, *copies(1)),
-        "two workers, on the base alone": lambda: watched(*copies(2)),
+        "both kernels known, two workers": lambda: watched(*_SERIES, "--snapshot", "--jobs", "2", *bench.force),
         "edit to verdict, with compiler and linker": lambda: watched(*_SERIES, "--series", bench.patch_file()),
     }
     taken = alternate(min(bench.runs, _RUNS), players)
