@@ -55,8 +55,10 @@ class Kernel:
     image: Path  # what QEMU boots
     symbols: Path  # System.map
     config: Path  # the .config it was built from
-    release: str  # kernel release string
+    release: str  # kernel release string; the same for all kernels of a version
     seconds: float  # what the build took when it was built
+    build_id: str = ""  # GNU build id in hexadecimal, which tells the running kernel from every other
+    identity: str = ""  # digest of the boot image: equal identity, the very same kernel, whatever its sources
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Module:
 
     key: str
     files: tuple[Path, ...]  # .ko files in load order
+    identity: str = ""  # digest of their content
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,10 @@ class Outcome:
     advice: tuple[str, ...] = ()  # expectations that are our choice and did not hold
     evidence: Path | None = None  # folder in the run directory
     began: bool = True  # its first step was reached; a failure before it tells of both kernels alike
+    earlier: Path | None = None  # directory of the earlier run that measured it; None: this run did
     lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
+    started: float = 0.0  # seconds since the start of the run; 0 when it did not run
+    worker: str = ""  # lane it ran on, e.g. patched-1; empty when there is one only
 
 
 # --- verdict ----------------------------------------------------------------
@@ -218,9 +224,11 @@ class Phase:
 
     name: str  # fetch, build, boot, scenarios, ...
     side: str  # base, patched, or empty
-    seconds: float
+    seconds: float  # wall time
     note: str = ""  # e.g. "from cache"
     target: str = ""  # empty for what all targets share
+    started: float = 0.0  # seconds since the start of the run
+    lane: str = ""  # thread it ran in: phases of one lane are inside of or after each other
 
 
 @dataclass(frozen=True)
@@ -234,6 +242,7 @@ class Cell:
     rows: tuple[Row, ...]
     boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
     facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
+    notes: tuple[str, ...] = ()  # how it was measured, where that is not as the reader would think
 
 
 @dataclass(frozen=True)
@@ -249,7 +258,8 @@ class RunResult:
     suite: str
     channel: str
     cells: tuple[Cell, ...]  # one or more, in the order asked for
-    phases: tuple[Phase, ...]
+    phases: tuple[Phase, ...]  # in the order in which they ended
+    seconds: float = 0.0  # wall time from the start of the process until there was a verdict
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import InfraError
+from harness.timing import Timeline
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
@@ -43,6 +44,7 @@ class Door:
     """Starts processes and writes down what it started."""
 
     log: Path | None = None  # file that receives one paste-able line per command
+    timeline: Timeline | None = None  # where each process is a span
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _children: set[subprocess.Popen[bytes]] = field(default_factory=set, repr=False)
     _closed: bool = False
@@ -113,6 +115,9 @@ class Door:
         if shutil.which(str(argv[0])) is None:
             raise InfraError(f"the program {argv[0]} is not installed", "kph doctor names the package")
         with contextlib.ExitStack() as stack:
+            if self.timeline is not None:
+                span = self.timeline.span(Path(argv[0]).name, "process", command=paste(argv, cwd, env))
+                stack.enter_context(span)
             sink: IO[bytes] | int = subprocess.PIPE
             if output is not None:
                 sink = stack.enter_context(output.open("ab"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
 from harness.model import Phase
+from harness.timing import Span, Timeline
 
 
 @dataclass
@@ -20,6 +20,7 @@ class Ui:
     console: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
     quiet: bool = False
     phases: list[Phase] = field(default_factory=list)  # in the order in which they ended
+    timeline: Timeline = field(default_factory=Timeline)  # phases, and what else is worth timing
     _said: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _live: list[bool] = field(default_factory=lambda: [False])  # one item: views share it
@@ -61,10 +62,20 @@ class Ui:
     @contextlib.contextmanager
     def phase(self, name: str, side: str = "", note: str = "") -> Iterator[None]:
         """Time the block under ``name``; kept for the report even when the block raises."""
-        started = time.monotonic()
+        lane, started = self.timeline.here, self.timeline.now()
         try:
             yield
         finally:
             with self._lock:
                 self._clear()
-            self.phases.append(Phase(name, side, time.monotonic() - started, note, self._target))
+            self._ended(Phase(name, side, self.timeline.now() - started, note, self._target, started, lane))
+
+    def started(self) -> None:
+        """What was done since the process began is the phase "start"."""
+        self._ended(Phase("start", "", self.timeline.now(), lane=self.timeline.here))
+
+    def _ended(self, phase: Phase) -> None:
+        self.phases.append(phase)
+        args = {name: text for name in ("target", "side", "note") if (text := getattr(phase, name))}
+        title = " ".join(filter(None, (phase.name, phase.side)))
+        self.timeline.add(Span(title, "phase", phase.lane, phase.started, phase.seconds, args))

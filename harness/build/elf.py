@@ -1,8 +1,9 @@
-"""What a dynamically linked program needs, from readelf's output."""
+"""ELF files: what a dynamically linked program needs, from readelf's output; what an image says of itself."""
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -39,3 +40,73 @@ def closure(programs: Iterable[str], linkage: Callable[[str], Linkage], librarie
                 found.add(path)
                 todo.append(path)
     return frozenset(found)
+
+
+# --- images ---------------------------------------------------------------------
+_SYMTAB, _STRTAB, _NOTE = 2, 3, 7  # types of sections
+_KEPT = (_SYMTAB, _STRTAB, _NOTE)
+_BUILD_ID = 3  # type of a note whose owner is GNU
+_UNDEFINED = 0  # section index of a symbol that is defined elsewhere
+
+
+@dataclass(frozen=True)
+class _Section:
+    kind: int  # SHT_...
+    link: int  # index of the section that goes with it: the names of a symbol table
+    content: bytes
+
+
+def build_id(image: bytes) -> str:
+    """The GNU build id in an ELF file, in hexadecimal; empty when the linker wrote none.
+
+    Raises ValueError for what is no ELF file.
+    """
+    order = _order(image)
+    for section in _sections(image):
+        at = 0
+        while section.kind == _NOTE and at + 12 <= len(section.content):
+            name, size, kind = struct.unpack_from(f"{order}III", section.content, at)
+            value = at + 12 + (name + 3) // 4 * 4
+            if kind == _BUILD_ID and section.content[at + 12 :][:name] == b"GNU\0":
+                return section.content[value : value + size].hex()
+            at = value + (size + 3) // 4 * 4
+    return ""
+
+
+def imports(image: bytes) -> tuple[str, ...]:
+    """The symbols that a relocatable file (a kernel module) uses and does not have, sorted.
+
+    Raises ValueError for what is no ELF file.
+    """
+    order, wide = _order(image), image[4] == 2
+    sections = _sections(image)
+    found: set[str] = set()
+    for section in sections:
+        if section.kind != _SYMTAB:
+            continue
+        names = sections[section.link].content
+        # Elf64_Sym has the section's index before value and size, Elf32_Sym behind them.
+        for entry in struct.iter_unpack(f"{order}IBBHQQ" if wide else f"{order}IIIBBH", section.content):
+            if entry[0] and entry[3 if wide else 5] == _UNDEFINED:
+                found.add(names[entry[0] : names.index(b"\0", entry[0])].decode())
+    return tuple(sorted(found))
+
+
+def _order(image: bytes) -> str:
+    if image[:4] != b"\x7fELF" or len(image) < 64:
+        raise ValueError("not an ELF file")
+    return "<" if image[5] == 1 else ">"
+
+
+def _sections(image: bytes) -> tuple[_Section, ...]:
+    order, wide = _order(image), image[4] == 2
+    (table,) = struct.unpack_from(f"{order}Q" if wide else f"{order}I", image, 40 if wide else 32)
+    size, count = struct.unpack_from(f"{order}HH", image, 58 if wide else 46)
+    found = []
+    for at in range(table, table + size * count, size):
+        if wide:
+            _, kind, _, _, start, length, link = struct.unpack_from(f"{order}IIQQQQI", image, at)
+        else:
+            _, kind, _, _, start, length, link = struct.unpack_from(f"{order}IIIIIII", image, at)
+        found.append(_Section(kind, link, image[start : start + length] if kind in _KEPT else b""))
+    return tuple(found)

@@ -7,39 +7,27 @@ artifact store under a content key and is found again without asking make.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 
+from harness.build import artifact, cmdfiles, kconfig, module, reads
 from harness.build import flavour as flavours
-from harness.build import kconfig
+from harness.build.configure import Configuration
 from harness.build.make import BuildFailure, Built, make
-from harness.build.toolchain import compiler, compiler_env, compiler_id, jobs
+from harness.build.module import Modules, Suite
+from harness.build.slot import Slot, unfinished
+from harness.build.toolchain import compiler_env, compiler_id, tools_id
 from harness.cache import Cache, digest, write_whole
 from harness.machine.target import KernelRecipe
 from harness.model import Kernel, Module, Tree
 from harness.proc import Door
+from harness.source.changes import changes
 from harness.source.checkout import checkout
 from harness.ui import Ui
 
-_RECIPE = "2"  # raise when the way of building changes, so that old artifacts are not found
-_PRODUCTS = frozenset({".o", ".a", ".s", ".S", ".ko", ".elf", ".bin", ".gz", ".so", ".dbg", ".lds", ""})
-_SHORT = 180.0  # seconds for configuration targets
 _SPACE = 4.0  # GiB for a work tree, an output directory and the compiler cache
-
-
-@dataclass(frozen=True)
-class Suite:
-    """What of a suite is built against a kernel."""
-
-    name: str
-    folder: Path  # its Kbuild and sources
-    includes: tuple[Path, ...]  # more folders for #include
-    modules: tuple[str, ...]  # .ko names in load order
+_NO_MODULE = Module("", ())
 
 
 class Workshop:
@@ -54,223 +42,123 @@ class Workshop:
         files = flavours.fragments(recipe.fragments, flavour)
         self._wanted = kconfig.merge({file.name: file.read_text() for file in files})
         self._compiler = compiler_id(door, f"{recipe.cross_compile}gcc")
+        self._tools = f"{self._compiler}\n{tools_id(recipe.cross_compile)}"
+        self._configuration = Configuration(self._wanted, self._tools, door, logs)
 
     def build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
         """Kernel and module of ``tree``, from the store or built. ``side`` (base, patched) is for people.
 
         Raises UserError when an option does not survive, InfraError when the host fails.
         """
-        found = self._stored(tree, suite)
+        found = self.stored(tree, suite)
         if found:
             self._ui.say(f"{side}: kernel {found[0].release} from the cache")
             return found
         self._cache.need_space(_SPACE, "building a kernel")
         with self._cache.lock(f"slot-{tree.lineage}", self._ui.say):
-            return self._stored(tree, suite) or self._build(tree, suite, side)
+            return self.stored(tree, suite) or self._build(tree, suite, side)
+
+    def stored(self, tree: Tree, suite: Suite) -> tuple[Kernel, Module] | None:
+        """Kernel and module of ``tree`` if both are in the store."""
+        kernel = artifact.load(self._entry(tree))
+        if kernel is None:
+            return None
+        known = self._modules(suite).known(kernel.key) if suite.modules else _NO_MODULE
+        return (kernel, known) if known else None
+
+    def unread(self, base: Tree, patched: Tree, suite: Suite) -> bool:
+        """Whether ``patched`` would give the kernel and the module of ``base``, since no build reads what differs.
+
+        False as well when it cannot be told, as when ``base`` is not in the store.
+        """
+        since = changes(base.content, patched, self._door)
+        key = self.key(base)
+        if since is None or not self.stored(base, suite):
+            return False
+        if reads.kernel_differs(since, artifact.read_files(self._entry(base))):
+            return False
+        return not suite.modules or not reads.module_differs(since, self._modules(suite).reads(key))
 
     def key(self, tree: Tree) -> str:
         """Content key of the kernel."""
-        return content_key(tree.content, self._recipe, self._compiler, self._wanted)
+        return artifact.content_key(tree.content, self._recipe, self._compiler, self._wanted)
 
-    def _module_key(self, tree: Tree, suite: Suite) -> str:
-        return digest(self.key(tree), suite.name, *_sources(suite))
+    def _entry(self, tree: Tree) -> Path:
+        return self._cache.room("kernels") / self.key(tree)
 
-    def _stored(self, tree: Tree, suite: Suite) -> tuple[Kernel, Module] | None:
-        kernel = load(self._cache.room("kernels") / self.key(tree))
-        folder = self._cache.room("modules") / self._module_key(tree, suite)
-        if kernel is not None and not suite.modules:
-            return kernel, Module("", ())
-        if kernel is None or not folder.is_dir():
-            return None
-        return kernel, Module(folder.name, tuple(folder / name for name in suite.modules))
+    def _modules(self, suite: Suite) -> Modules:
+        made_by = (self._recipe.make_arch, self._recipe.cross_compile, self._tools, kconfig.render(self._wanted))
+        return Modules.of(suite, made_by, self._cache)
 
     def _build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
-        slot = self._cache.room("slots", tree.lineage)
-        work, out = slot / "work", slot / f"out-{self._arch}-{self._flavour}"
+        folder = self._cache.room("slots", tree.lineage)
+        out = folder / f"out-{self._arch}-{self._flavour}"
+        slot = Slot(folder / "work", out, self._recipe, compiler_env(self._cache))
         out.mkdir(exist_ok=True)
         built = out / ".kph-built"  # names the kernel that the output directory holds, when it is whole
-        key = self.key(tree)
+        entry = self._entry(tree)
         with self._ui.phase("checkout", side):
-            checkout(tree, work, self._door)
-        kernel = load(self._cache.room("kernels") / key)
-        if kernel is None or not built.exists() or built.read_text() != key:
+            checkout(tree, slot.work, self._door)
+        kernel = artifact.load(entry)
+        if kernel is None or not built.exists() or built.read_text() != kernel.key:
             built.unlink(missing_ok=True)
-            with self._ui.phase("kernel", side), _unfinished(out):
-                made = self._make_kernel(tree, work, out, side)
-            if isinstance(made, BuildFailure):
-                return made
-            kernel = self._store(key, tree, out, made)
-            built.write_text(key)
+            with self._ui.phase("kernel", side):
+                with unfinished(out):
+                    made = self._make_kernel(tree, slot, side)
+                if isinstance(made, BuildFailure):
+                    return made
+                output = artifact.Output(out, self._recipe.image, cmdfiles.collect(out, slot.work), made)
+                kernel = artifact.store(entry, output, tree, self._compiler, self._cache)
+                built.write_text(kernel.key)
         if not suite.modules:
-            return kernel, Module("", ())
+            return kernel, _NO_MODULE
         with self._ui.phase("module", side):
-            return self._make_module(kernel, tree, suite, work, out, side)
+            made_module = self._make_module(kernel, tree, suite, slot, side)
+            return made_module if isinstance(made_module, BuildFailure) else (kernel, made_module)
 
-    def _make(self, work: Path, out: Path, tree: Tree, *words: str) -> list[str | Path]:
-        cross = self._recipe.cross_compile
-        return [
-            *("make", "-C", work, f"O={out}", f"-j{jobs()}", f"ARCH={self._recipe.make_arch}"),
-            *([f"CROSS_COMPILE={cross}"] if cross else []),
-            f"CC={compiler(f'{cross}gcc')}",
-            f"LOCALVERSION={local_version(tree)}",
-            *words,
-        ]
-
-    def _env(self) -> Mapping[str, str]:
-        stamp = {
-            "KBUILD_BUILD_TIMESTAMP": "1970-01-01",
-            "KBUILD_BUILD_USER": "kph",
-            "KBUILD_BUILD_HOST": "kph",
-            "KBUILD_BUILD_VERSION": "1",
-        }
-        return {**compiler_env(self._cache), **stamp}
-
-    def _make_kernel(self, tree: Tree, work: Path, out: Path, side: str) -> Built | BuildFailure:
-        log = self._logs / f"build-{side}.log"
-        failure = self._configure(tree, work, out, side)
+    def _make_kernel(self, tree: Tree, slot: Slot, side: str) -> Built | BuildFailure:
+        failure = self._configuration.ensure(slot, tree, side)
         if failure:
             return failure
         steps = self._cache.room("slots") / f"steps-{digest(self._arch, kconfig.render(self._wanted))}"
-        cold = not (out / "vmlinux").exists()
+        cold = not (slot.out / "vmlinux").exists()
         expected = int(steps.read_text()) if cold and steps.exists() else 0
         what = f"{side} kernel {tree.version}"
         self._ui.say(f"{what}: building{'' if cold else ' on what the last build left'}")
-        argv = self._make(work, out, tree, self._recipe.goal, "modules")
-        made = make(
-            argv,
-            what=what,
-            cwd=work,
-            env=self._env(),
-            log=log,
-            door=self._door,
-            ui=self._ui,
-            expected=expected,
-        )
+        made = self._make(slot, what, f"build-{side}", (self._recipe.goal,), expected)
         if isinstance(made, Built):
             self._ui.say(f"{what}: {made.steps} files in {made.seconds:.0f} s")
             if cold:
                 write_whole(steps, str(made.steps).encode())
         return made
 
-    def _configure(self, tree: Tree, work: Path, out: Path, side: str) -> BuildFailure | None:
-        asked = self._logs / "asked.config"
-        asked.write_text(kconfig.render(self._wanted))
-        log = self._logs / f"config-{side}.log"
-        merge: list[str | Path] = [work / "scripts/kconfig/merge_config.sh", "-m", "-O", out, out / ".config", asked]
-        for argv in (self._make(work, out, tree, "tinyconfig"), merge, self._make(work, out, tree, "olddefconfig")):
-            done = self._door.run(argv, timeout=_SHORT, cwd=work, env=self._env(), check=False)
-            with log.open("a") as sink:
-                sink.write(done.output)
-            if done.status != 0:
-                return BuildFailure(f"{side} configuration", tuple(done.output.splitlines()[-10:]), log)
-        kconfig.require(self._wanted, (out / ".config").read_text(), f"{side} kernel {tree.version}")
-        return None
+    def _make(self, slot: Slot, what: str, log: str, words: tuple[str, ...], expected: int = 0) -> Built | BuildFailure:
+        return make(
+            slot.make(*words),
+            what=what,
+            cwd=slot.work,
+            env=slot.env,
+            log=self._logs / f"{log}.log",
+            door=self._door,
+            ui=self._ui,
+            expected=expected,
+        )
 
-    def _store(self, key: str, tree: Tree, out: Path, made: Built) -> Kernel:
-        release = (out / "include/config/kernel.release").read_text().strip()
-        entry = self._cache.room("kernels") / key
-        with self._cache.build(entry) as scratch:
-            image = Path(self._recipe.image).name
-            shutil.copy2(out / self._recipe.image, scratch / image)
-            for name, kept in (("System.map", "System.map"), (".config", "config"), ("vmlinux", "vmlinux")):
-                shutil.copy2(out / name, scratch / kept)
-            facts = {
-                "image": image,
-                "release": release,
-                "seconds": made.seconds,
-                "tree": tree.spec,
-                "commit": tree.commit,
-                "content": tree.content,
-                "compiler": self._compiler,
-            }
-            (scratch / "kernel.json").write_text(json.dumps(facts, indent=1))
-        kernel = load(entry)
-        assert kernel is not None
-        return kernel
-
-    def _make_module(
-        self, kernel: Kernel, tree: Tree, suite: Suite, work: Path, out: Path, side: str
-    ) -> tuple[Kernel, Module] | BuildFailure:
-        folder = self._cache.room("modules") / self._module_key(tree, suite)
-        with self._cache.build(folder) as scratch:
-            source = scratch / "source"
+    def _make_module(self, kernel: Kernel, tree: Tree, suite: Suite, slot: Slot, side: str) -> Module | BuildFailure:
+        modules = self._modules(suite)
+        fitting = modules.fitting(kernel.key, tree, slot, self._door)
+        if fitting:
+            return fitting
+        what = f"{side} module {suite.name}"
+        with unfinished(slot.out):
+            made = self._make(slot, what, f"modules-{side}", (module.goal(slot.out),))
+        with tempfile.TemporaryDirectory(prefix=f".{suite.name}.", dir=modules.folder) as scratch:
+            source = Path(scratch) / "source"
             shutil.copytree(suite.folder, source, ignore=shutil.ignore_patterns("scenarios"))
-            argv = self._make(work, out, tree, f"M={source}", f"KPH_INCLUDE={' '.join(map(str, suite.includes))}")
-            log = self._logs / f"module-{side}.log"
-            made = make(
-                [*argv, "modules"],
-                what=f"{side} module {suite.name}",
-                cwd=work,
-                env=self._env(),
-                log=log,
-                door=self._door,
-                ui=self._ui,
-            )
+            words = (f"M={source}", f"KPH_INCLUDE={' '.join(map(str, suite.includes))}", "modules")
+            if isinstance(made, Built):
+                module.export(slot.out)
+                made = self._make(slot, what, f"module-{side}", words)
             if isinstance(made, BuildFailure):
                 return made
-            for name in suite.modules:
-                shutil.copy2(source / name, scratch / name)
-            shutil.rmtree(source)
-        return kernel, Module(folder.name, tuple(folder / name for name in suite.modules))
-
-
-@contextlib.contextmanager
-def _unfinished(out: Path) -> Iterator[None]:
-    """Mark ``out`` while make runs there, and first undo what a make that was killed left.
-
-    make removes a file that it was writing when it is asked to end, not when it is killed; the half of an object
-    file, newer than its sources, would then be taken for the whole.
-    """
-    mark = out / ".kph-unfinished"
-    if mark.exists():
-        since = mark.stat().st_mtime
-        for folder, folders, names in os.walk(out):
-            if Path(folder) == out:
-                folders[:] = [name for name in folders if name != "include"]  # written whole, by conf and filechk
-            for file in (Path(folder, name) for name in names if not name.startswith(".")):
-                if file.suffix in _PRODUCTS and file.lstat().st_mtime >= since:
-                    file.unlink()
-    mark.touch()
-    yield
-    mark.unlink()
-
-
-def content_key(sources: str, recipe: KernelRecipe, compiler_: str, wanted: kconfig.Wanted) -> str:
-    """Key over what makes a kernel: sources, architecture, compiler and options.
-
-    The options are those that the fragments ask for together, not the fragments' text: a comment costs no build, and
-    neither does the kernel command line, which is the machine's.
-    """
-    made = (recipe.make_arch, recipe.cross_compile, recipe.goal, recipe.image)
-    return digest(_RECIPE, sources, *made, compiler_, kconfig.render(wanted))
-
-
-def local_version(tree: Tree) -> str:
-    """Suffix of the kernel release that ties a running kernel to the sources it was built from."""
-    return f"-kph-{tree.content[:12]}"
-
-
-def load(entry: Path) -> Kernel | None:
-    """The kernel stored in ``entry``, or None."""
-    try:
-        facts = json.loads((entry / "kernel.json").read_text())
-    except FileNotFoundError:
-        return None
-    return Kernel(
-        key=entry.name,
-        folder=entry,
-        image=entry / facts["image"],
-        symbols=entry / "System.map",
-        config=entry / "config",
-        release=facts["release"],
-        seconds=facts["seconds"],
-    )
-
-
-def _sources(suite: Suite) -> list[str | bytes]:
-    parts: list[str | bytes] = []
-    for folder in (suite.folder, *suite.includes):
-        for file in sorted(folder.glob("*")):
-            if file.is_file() and (file.suffix in (".c", ".h") or file.name in ("Kbuild", "Makefile")):
-                parts += [file.name, file.read_bytes()]
-    return parts
+            return modules.keep(kernel.key, tree, slot, source, self._cache)

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from harness.cache import Cache
 from harness.errors import InfraError
@@ -21,6 +22,8 @@ _FOREIGN = (
     *("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "CROSS_COMPILE", "LLVM", "KBUILD_OUTPUT", "KBUILD_EXTRA_SYMBOLS"),
     *("KCFLAGS", "KAFLAGS", "KCPPFLAGS", "KRUSTFLAGS", "HOSTCFLAGS", "HOSTLDFLAGS"),
 )
+_COMPANIONS = ("gcc", "as", "ld", "nm", "objcopy")
+_HELPERS = ("pahole", "rustc", "bindgen")
 _TIMEOUT = 30.0  # seconds for a compiler to say its version
 
 # gcc and clang, their linkers, make, ninja and meson each have a way to say what failed.
@@ -77,6 +80,19 @@ def compiler_id(door: Door, name: str = "gcc") -> str:
     if not said or not machine:
         raise InfraError(f"the compiler {name} does not say its version", f"run {name} --version by hand")
     return f"{said[0].strip()} for {machine}"
+
+
+def tools_id(cross_compile: str) -> str:
+    """What tells this machine's compiler and its companions from those it had before an update. Cheap: asks no program.
+
+    Beside the compiler Kconfig looks at the assembler, the linker and what else may be there.
+    """
+    found = []
+    for name in (*(f"{cross_compile}{tool}" for tool in _COMPANIONS), *_HELPERS):
+        path = shutil.which(name)
+        facts = Path(path).stat() if path else None
+        found.append(f"{name} {path} {facts.st_size} {facts.st_mtime_ns}" if facts else name)
+    return "\n".join(found)
 
 
 def error_lines(log: str, limit: int = 20) -> tuple[str, ...]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from harness import data
 from harness.build.agent import ensure_agent
-from harness.build.kernel import Suite as ModuleSources
 from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
+from harness.build.module import Suite as ModuleSources
 from harness.build.qemu import ensure_qemu
 from harness.build.rootfs import ensure_ssh_root, guest_initrd, make_keys
 from harness.cache import Cache
-from harness.campaign import rows
+from harness.campaign import results, rows
+from harness.campaign.guest import Plan
 from harness.campaign.request import Request
-from harness.campaign.session import Plan
-from harness.campaign.side import SideResult, SideRunner, usual_jobs
+from harness.campaign.results import Results
+from harness.campaign.side import SideResult, SideRunner
+from harness.campaign.slots import Slots
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
@@ -27,6 +30,8 @@ from harness.scenario.schema import Suite
 from harness.ui import Ui
 
 _SSH_COMMAND = "/init serve"
+_UNREAD = "the series touches no file that the build reads, so this is the base's kernel, and it was not built"
+_SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 
 class TargetRun:
@@ -37,10 +42,19 @@ class TargetRun:
     """
 
     def __init__(
-        self, request: Request, target: Target, kernels: int, folder: Path, cache: Cache, door: Door, ui: Ui
+        self,
+        request: Request,
+        target: Target,
+        slots: Slots,
+        qemu: Future[None],
+        folder: Path,
+        cache: Cache,
+        door: Door,
+        ui: Ui,
     ) -> None:
-        """``kernels``: how many, of all targets, have their suites run at a time."""
-        self._request, self._target, self._kernels, self._folder = request, target, kernels, folder
+        """``slots`` are shared with the other targets; ``qemu`` ends when our QEMU is built."""
+        self._request, self._target, self._slots, self._folder = request, target, slots, folder
+        self._qemu = qemu
         self._cache, self._door = cache, door
         self._ui = ui.view(target.name, request.several)
         self._running: dict[str, Future[SideResult]] = {}
@@ -48,6 +62,8 @@ class TargetRun:
         self._unusable: KphError | None = None  # why there is none
         self._workshop: Workshop | None = None
         self._accelerator = ""
+        self._agent_key = ""  # content key of the agent
+        self._base: tuple[Tree, tuple[Kernel, Module]] | None = None  # once it is built
         self._facts: dict[str, object] = {}
 
     def build(self, side: str, tree: Tree, pool: ThreadPoolExecutor) -> None:
@@ -70,7 +86,6 @@ class TargetRun:
 
     # --- in the order in which it happens ------------------------------------------
     def _prepared(self, side: str, tree: Tree) -> Callable[[], SideResult]:
-        request = self._request
         if self._unusable is not None:
             raise self._unusable  # of the side before; a QEMU that does not build takes its time to say so
         try:
@@ -79,25 +94,63 @@ class TargetRun:
             self._unusable = error
             raise
         assert self._workshop is not None
-        built = self._workshop.build(tree, _module_sources(request.suite), side)
+        built, note = self._built(self._workshop, side, tree)
         if isinstance(built, BuildFailure):
             failure = built
             return lambda: _not_built(failure)
         plan = self._plan_for(self._guest(side, *built))
+        suite = self._suite_of(side, plan, built)
+        return lambda: _noted(suite(), note)
+
+    def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
+        """Kernel and module of ``side``, and what is to be said of them."""
+        sources = _module_sources(self._request.suite)
+        base = self._base
+        if base and not self._request.force and not workshop.stored(tree, sources):
+            with self._ui.phase("reads", side):
+                unread = workshop.unread(base[0], tree, sources)
+            if unread:
+                self._ui.say(f"{side}: {_UNREAD}")
+                return base[1], _UNREAD
+        with self._slots.busy():
+            built = workshop.build(tree, sources, side)
+        if isinstance(built, BuildFailure):
+            return built, ""
+        if base is None:
+            self._base = (tree, built)
+            return built, ""
+        (kernel, module), (base_kernel, base_module) = built, base[1]
+        same = kernel.identity == base_kernel.identity and module.identity == base_module.identity
+        return built, _SAME_IMAGE if same else ""
+
+    def _suite_of(self, side: str, plan: Plan, built: tuple[Kernel, Module]) -> Callable[[], SideResult]:
+        request = self._request
         folder = self._folder / side
-        jobs = (request.jobs or usual_jobs(self._target.cpus, self._kernels)) if request.snapshot else 0
-        runner = SideRunner(plan, request.suite, dict(request.behaviours), side, folder, self._door, self._ui, jobs)
+        runner = SideRunner(
+            plan,
+            request.suite,
+            dict(request.behaviours),
+            side,
+            folder,
+            self._door,
+            self._ui,
+            self._slots,
+            request.snapshot,
+        )
         own = request.suite.spec.ktap
         if own is not None:
             return lambda: runner.run_own_tests(own, request.patterns)
-        return lambda: runner.run(request.scenarios)
+        identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
+        key = results.key(plan, request.suite, request.behaviours, identities)
+        kept = Results(self._cache, key, self._folder)
+        return lambda: kept.complete(request.scenarios, runner.run, self._ui.say, force=request.force)
 
     def _machine(self) -> Callable[[Guest], Plan]:
         """QEMU, accelerator and workshop of the target."""
         request, target = self._request, self._target
         self._folder.mkdir(parents=True, exist_ok=True)  # first: what fails here names it as its evidence
-        with self._ui.phase("qemu"):
-            qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
+        self._qemu.result()
+        qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
         choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
@@ -111,6 +164,7 @@ class TargetRun:
         with self._ui.phase("rootfs", side):
             cross = target.kernel.cross_compile
             agent = ensure_agent(request.suite.name, cross, self._cache, self._door, self._ui, self._folder)
+            self._agent_key = agent.parent.name
             keys: SshKeys | None = None
             root: Path | None = None
             if request.channel == "ssh":
@@ -123,7 +177,7 @@ class TargetRun:
 
     def _guarded(self, side: str, work: Callable[[], SideResult]) -> SideResult:
         try:
-            with self._ui.phase("scenarios", side):
+            with self._ui.timeline.lane(f"{self._target.name} {side}"), self._ui.phase("scenarios", side):
                 return work()
         except KphError as error:
             return self._hopeless(error)
@@ -134,6 +188,10 @@ class TargetRun:
             raise error
         told = "\n    ".join(filter(None, (error.message, error.hint)))
         return _without(Status.ERROR, error.message.splitlines()[0], told, self._folder)
+
+
+def _noted(result: SideResult, note: str) -> SideResult:
+    return dataclasses.replace(result, notes=(note, *result.notes)) if note else result
 
 
 def _not_built(failure: BuildFailure) -> SideResult:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from harness.campaign.session import Plan, Session
+from harness.campaign.guest import Plan
+from harness.campaign.session import Session
 from harness.machine.argv import replay_script
 from harness.model import Outcome, SplatKind, Status
 from harness.scenario.replay import Exchange, Recorder, script
-from harness.scenario.run import run_scenario
+from harness.scenario.run import measure, run_scenario
 from harness.scenario.schema import Plain, Scenario, Suite
 
 TRIES = 3  # of a scenario whose machine ends by a fault of the host
@@ -20,7 +21,6 @@ _USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer
 _SLOWEST = 5.0  # the most by which deadlines grow
 _LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
 _BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
-_LOGS = ("console.log", "trace.log", "protocol.log", "qemu.log")
 
 
 def scale(guest: Session) -> float:
@@ -29,8 +29,8 @@ def scale(guest: Session) -> float:
 
 
 def spoilt(outcome: Outcome) -> bool:
-    """Whether the guest is not to be used again."""
-    return outcome.status in _LOST or any(splat.kind in _BROKEN for splat in outcome.splats)
+    """Whether the guest is not to be used again, not even to take it back."""
+    return outcome.status in _LOST or bool(outcome.splats)
 
 
 class OneScenario:
@@ -40,9 +40,17 @@ class OneScenario:
         self._plan, self._suite, self._behaviours = plan, suite, behaviours
         self._side, self._evidence = side, evidence
 
-    def run(self, guest: Session, scenario: Scenario, measured: dict[str, object], seen: int) -> Outcome:
-        """``measured``: the oracles' values on this guest, see run_scenario; ``seen``: its splats told before."""
+    def measure(self, guest: Session) -> Mapping[str, Any]:
+        """The values of the suite's oracles on a guest that is set up for its scenarios.
+
+        Raises what carrying out steps does.
+        """
+        return measure(self._suite, guest, scale=scale(guest), behaviours=self._behaviours)
+
+    def run(self, guest: Session, scenario: Scenario, measured: Mapping[str, Any] | None) -> Outcome:
+        """``measured``: what ``measure`` gave before the guest was frozen; None: it is not set up yet."""
         started = time.monotonic()
+        seen = len(guest.splats())
         recorder = Recorder(guest)
         outcome = run_scenario(
             scenario,
@@ -54,6 +62,8 @@ class OneScenario:
         )
         if outcome.status is Status.HANG:
             guest.blocked_tasks()
+        elif outcome.status not in _LOST:
+            guest.halt()  # from here on nothing more can happen to it
         words = guest.last_words(lost=outcome.status is Status.CRASH)
         host_fault = guest.host_fault()
         splats = guest.splats()[seen:]
@@ -79,13 +89,10 @@ class OneScenario:
         return outcome
 
     def _keep(self, guest: Session, outcome: Outcome, recorder: Recorder) -> Path:
-        """A folder with what replays the scenario without the harness, and links to the logs of its machine."""
+        """A folder with the logs of its guest, and what replays the scenario without the harness."""
         folder = self._evidence / outcome.scenario
         folder.mkdir(exist_ok=True)
-        if folder != guest.evidence:
-            for log in _LOGS:
-                with contextlib.suppress(FileExistsError):
-                    (folder / log).symlink_to(guest.evidence / log)
+        guest.keep_logs(folder)
         plan, title = self._plan, f"{outcome.scenario} on the {self._side} kernel: {outcome.status}"
         roles = {name: role.device for name, role in plan.target.roles.items()}
         named = (Exchange(0, {"op": "roles", **roles}), Exchange(0, None, {"ret": 0, "count": len(roles)}))

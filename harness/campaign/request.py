@@ -29,8 +29,9 @@ class Request:
     channel: str
     accelerator: str | None  # --accel
     qemu: Path | None  # --qemu
-    snapshot: bool = False  # --snapshot: each scenario on a copy of one guest, where that works
-    jobs: int | None = None  # --jobs: copies at a time on one kernel; None: as many as the machine carries
+    snapshot: bool = True  # --snapshot: scenarios on copies of one guest, where that works; else each on its own boot
+    jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
+    force: bool = False  # --force: measure also what an earlier run has measured
 
     @property
     def several(self) -> bool:
@@ -54,6 +55,7 @@ def write(request: Request, file: Path) -> None:
         "channel": request.channel,
         "snapshot": request.snapshot,
         "jobs": request.jobs,
+        "force": request.force,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     file.write_text(json.dumps(facts, indent=1) + "\n")

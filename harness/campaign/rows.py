@@ -50,7 +50,8 @@ def cell(
         "boots": {side: result.boots for side, result in results.items()},
         "boot_seconds": {side: round(result.boot_seconds, 3) for side, result in results.items()},
     }
-    return Cell(target, verdict, (*failures, *reasons), accelerator, rows, boot_splats, {**facts, **numbers})
+    notes = tuple(f"{side}: {note}" for side, result in results.items() for note in result.notes)
+    return Cell(target, verdict, (*failures, *reasons), accelerator, rows, boot_splats, {**facts, **numbers}, notes)
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

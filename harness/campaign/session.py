@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.campaign.guest import BootFailed, Frozen, Mark, Plan
 from harness.channel.agent import PROTOCOL, AgentLink
 from harness.channel.base import ChannelClosed
 from harness.channel.serial import SerialChannel
 from harness.channel.ssh import SshChannel
 from harness.errors import InfraError
-from harness.machine.accel import Choice
 from harness.machine.snapshot import Snapshot, SnapshotFailed
-from harness.machine.target import Target
 from harness.machine.vm import Vm
-from harness.model import Guest, Qemu, Splat, Status
+from harness.model import Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
 
@@ -28,51 +27,10 @@ _LAST_WORDS = 3.0  # seconds for the console to end after a panic
 _REPLY = 15.0  # seconds for the first requests
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a boot needs, but the evidence folder."""
-
-    qemu: Qemu
-    target: Target
-    choice: Choice
-    guest: Guest
-    channel: str
-    ssh_command: str  # what an SSH session runs to reach the agent
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A moment in the logs of a guest."""
-
-    console: int  # bytes of console before it
-    trace: int  # bytes of trace before it
-
-
-class BootFailed(Exception):
-    """The guest never became ready; a result of the kernel under test, told to the caller at once."""
-
-    def __init__(self, status: Status, reason: str, splats: tuple[Splat, ...], host_fault: str = "") -> None:
-        super().__init__(reason)
-        self.status = status  # crash or hang
-        self.reason = reason
-        self.splats = splats
-        self.host_fault = host_fault  # why the host is to blame: boot again; empty when it is not
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """A guest that was saved when it was ready, and what is known of it."""
-
-    snapshot: Snapshot  # copies start from it while it lasts
-    hello: Mapping[str, Any]  # what its agent said
-    facts: Mapping[str, Any]  # what its agent found
-    boot_seconds: float  # what its boot took
-
-
 class Session:
     """``with Session(...) as guest``: booted, modules loaded, roles named, facts known.
 
-    With ``start``: a Snapshot, the guest can be frozen; Frozen, it is a copy, which does not boot.
+    With ``start``: a Snapshot, the guest can be frozen; Frozen, it is a copy, which does not boot and may be rewound.
 
     Raises BootFailed on entry when the kernel does not get there, SnapshotFailed when the copy does not go on where
     it was frozen, another InfraError when the host is at fault.
@@ -88,19 +46,21 @@ class Session:
         self.evidence = evidence
         self.facts: Mapping[str, Any] = {}
         self.boot_seconds = 0.0
+        self.halted = False  # stopped, and may be rewound
+        self._begin = Mark()  # where the logs of the present guest begin, in those of its machine
 
     def __enter__(self) -> Session:
         with contextlib.ExitStack() as stack:
             self._vm = stack.enter_context(self._machine)
             started = time.monotonic()
-            try:
-                self._make_ready(started)
-            except (GuestLost, GuestTimeout) as error:
-                if isinstance(self._start, Frozen):
-                    raise SnapshotFailed(f"a copy of the guest does not go on: {error}") from error
-                raise self._boot_failure(
-                    Status.HANG if isinstance(error, GuestTimeout) else None, str(error)
-                ) from error
+            if isinstance(self._start, Frozen):
+                self._go_on()
+            else:
+                try:
+                    self._make_ready(started)
+                except (GuestLost, GuestTimeout) as error:
+                    status = Status.HANG if isinstance(error, GuestTimeout) else None
+                    raise self._boot_failure(status, str(error)) from error
             self._stack = stack.pop_all()
         return self
 
@@ -109,14 +69,38 @@ class Session:
     ) -> None:
         self._stack.close()
 
-    def freeze(self) -> Frozen:
-        """Save the guest for copies; this session is of no more use. Raises SnapshotFailed."""
+    def freeze(self, measured: Mapping[str, Any]) -> Frozen:
+        """Save the guest for copies; this session is of no more use. Raises SnapshotFailed.
+
+        ``measured``: what the suite's oracles say of it.
+        """
         assert isinstance(self._start, Snapshot)
         hello = self._agent.hello or {}
-        if self._plan.guest.ssh is not None:
-            self._agent.close()  # a copy has no other end for the connection
+        self._disconnect()
         self._start.save(self._vm)
-        return Frozen(self._start, hello, self.facts, self.boot_seconds)
+        return Frozen(self._start, hello, self.facts, self.boot_seconds, measured)
+
+    def halt(self) -> None:
+        """Stop a copy whose scenario is over, if ``rewind`` can make it pristine again.
+
+        What its kernel printed so far is read then, so ``splats`` has all of them.
+        """
+        # An answer that is still to come would be the next guest's.
+        if not isinstance(self._start, Frozen) or self._agent.waiting or not self._start.snapshot.can_rewind(self._vm):
+            return
+        self._disconnect()
+        self._start.snapshot.stop(self._vm)
+        self._vm.console.catch_up(_LAST_WORDS)
+        self.halted = True
+
+    def rewind(self) -> None:
+        """Make a copy that was halted pristine again; its logs begin here. Raises SnapshotFailed."""
+        assert isinstance(self._start, Frozen)
+        self.halted = False
+        self._vm.console.begin_anew()
+        self._begin = self._here()
+        self._start.snapshot.rewind(self._vm)
+        self._go_on()
 
     # --- what scenarios use -------------------------------------------------
     def call(
@@ -135,7 +119,7 @@ class Session:
 
     def mark(self) -> Mark:
         """Now, in the logs."""
-        return Mark(self._vm.console.bytes, self._vm.trace.mark())
+        return self._here()
 
     def trace(self, since: Mark) -> Sequence[TraceEvent]:
         """What the emulated hardware saw after ``since``."""
@@ -147,7 +131,7 @@ class Session:
 
     # --- what the suite runner uses -----------------------------------------
     def splats(self) -> tuple[Splat, ...]:
-        """Every splat since power-on."""
+        """Every splat since power-on, or since the copy began."""
         return tuple(self._vm.console.watch().splats)
 
     def panic(self) -> str | None:
@@ -172,7 +156,7 @@ class Session:
         signal = self._vm.ended_by_signal()
         if signal:
             return f"QEMU was ended by {signal}: {self._vm.said()}"
-        lines = self._vm.console.since(0).splitlines() if self.panic() else ()
+        lines = self.console_since(self._begin).splitlines() if self.panic() else ()
         return next((line for line in lines for sign in self._plan.target.host_faults if sign in line), "")
 
     def blocked_tasks(self) -> None:
@@ -180,6 +164,22 @@ class Session:
         with contextlib.suppress(GuestLost, GuestTimeout):
             self._agent.call("sysrq", {"key": "w"}, deadline=2.0)
             time.sleep(0.5)
+
+    def keep_logs(self, folder: Path) -> None:
+        """Put the logs of the present guest into ``folder``, unless that is where its machine writes them."""
+        if folder == self.evidence:
+            return
+        begin = self._begin
+        for name, since in (
+            ("console.log", begin.console),
+            ("trace.log", begin.trace),
+            ("protocol.log", begin.protocol),
+            ("qemu.log", 0),
+        ):
+            with contextlib.suppress(FileNotFoundError), (self.evidence / name).open("rb") as source:
+                source.seek(since)
+                with (folder / name).open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
 
     # --- boot -----------------------------------------------------------------
     @property
@@ -192,11 +192,28 @@ class Session:
         panic = self.panic()
         return f"kernel panic: {panic}" if panic else self._vm.ended()
 
+    def _here(self) -> Mark:
+        log = self.evidence / "protocol.log"
+        return Mark(self._vm.console.bytes, self._vm.trace.mark(), log.stat().st_size if log.exists() else 0)
+
+    def _disconnect(self) -> None:
+        """Close a connection that ends in the guest: what the guest becomes has no other end for it."""
+        if self._plan.guest.ssh is not None and self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _go_on(self) -> None:
+        """As a copy, from where the guest was frozen."""
+        try:
+            self._make_ready(time.monotonic())
+        except (GuestLost, GuestTimeout) as error:
+            raise SnapshotFailed(f"a copy of the guest does not go on: {error}") from error
+
     def _make_ready(self, started: float) -> None:
         frozen = self._start if isinstance(self._start, Frozen) else None
         if frozen and self._plan.guest.ssh is None:
             # The agent said hello and learned the roles before it was saved; it waits for a line on its port.
-            self._link = self._connect()
+            self._link = self._link or self._connect()
             self._agent.hello, self.facts = frozen.hello, frozen.facts
             self.call("ping")
         else:
@@ -247,9 +264,11 @@ class Session:
     def _introduce(self) -> None:
         """Check that this is the kernel and the agent that we built, name the roles, read the facts."""
         hello = self._agent.hello or {}
-        release = self._plan.guest.kernel.release
-        if hello.get("protocol") != PROTOCOL or hello.get("release") != release:
-            raise InfraError(f"the guest runs {hello}, not kernel {release} with protocol {PROTOCOL}", "report this")
+        wanted = self._plan.guest.kernel.build_id  # the release says no more than the version
+        if hello.get("protocol") != PROTOCOL or not wanted or hello.get("build_id") != wanted:
+            raise InfraError(
+                f"the guest runs {hello}, not the kernel with build id {wanted} and protocol {PROTOCOL}", "report this"
+            )
         if hello.get("init") != "ok":
             raise GuestLost(f"the guest's init failed: {hello.get('init')}")
         roles = {name: role.device for name, role in self._plan.target.roles.items()}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from harness.build.toolchain import jobs
+from harness.build.qemu import ensure_qemu
 from harness.cache import Cache
 from harness.campaign import request as requests
 from harness.campaign.cell import TargetRun, trees
 from harness.campaign.request import Request
+from harness.campaign.slots import Slots, usual
 from harness.model import Cell, RunResult, Series, Tree
 from harness.proc import Door
 from harness.source.apply import apply_series
@@ -30,14 +31,21 @@ class Validation:
 
     def __init__(self, request: Request, folder: Path, cache: Cache, ui: Ui) -> None:
         self._request, self._folder, self._cache, self._ui = request, folder, cache, ui
-        self._door = Door(folder / "commands.log")
+        self._door = Door(folder / "commands.log", ui.timeline)
 
     def run(self) -> RunResult:
         """Raises UserError and InfraError; what a kernel does wrong is in the result."""
         request = self._request
         requests.write(request, self._folder / "request.json")
-        base, series, patched = self._sources()
-        cells = self._cells(trees(base, patched))
+        with ThreadPoolExecutor(1, thread_name_prefix="qemu") as ahead:
+            try:
+                # The network and one CPU are busy with the sources for a while: the other begins with QEMU.
+                qemu = ahead.submit(self._own_qemu)
+                base, series, patched = self._sources()
+                cells = self._cells(trees(base, patched), qemu)
+            except BaseException:
+                self._door.close()  # the pools wait for their threads, and they for their processes
+                raise
         verdict, reasons = compare.together(cells)
         return RunResult(
             run=self._folder,
@@ -50,7 +58,14 @@ class Validation:
             channel=request.channel,
             cells=cells,
             phases=tuple(self._ui.phases),
+            seconds=self._ui.timeline.now(),
         )
+
+    def _own_qemu(self) -> None:
+        """Build our QEMU if it is wanted and not there yet."""
+        if self._request.qemu is None:
+            with self._ui.phase("qemu"):
+                ensure_qemu(self._cache, self._door, self._ui, None, self._request.targets[0])
 
     def _sources(self) -> tuple[Tree, Series | None, Tree | None]:
         request = self._request
@@ -65,30 +80,28 @@ class Validation:
         self._ui.say(f"series: {series.title} ({len(series.patches)} patches)")
         return base, series, patched
 
-    def _cells(self, sources: Mapping[str, Tree]) -> tuple[Cell, ...]:
-        """Build one side of one target after the other, in the same work tree; suites run while the next is built.
-
-        At most as many guests at a time as there are CPUs: one that starves looks like one that hangs.
-        """
+    def _cells(self, sources: Mapping[str, Tree], qemu: Future[None]) -> tuple[Cell, ...]:
+        """Build one side of one target after the other, in the same work tree; suites run while the next is built."""
         count = len(self._request.targets)
-        kernels = min(count * len(sources), max(2, jobs()))  # whose suites run at a time
-        runs = [self._target_run(number, kernels) for number in range(count)]
-        with ThreadPoolExecutor(kernels) as pool:
+        memory = max(target.memory_mib for target in self._request.targets)
+        slots = Slots(self._request.jobs or usual(memory))
+        runs = [self._target_run(number, slots, qemu) for number in range(count)]
+        with ThreadPoolExecutor(count * len(sources)) as pool:
             try:
                 for run in runs:
                     for side, tree in sources.items():
                         run.build(side, tree, pool)
                 return tuple(run.cell() for run in runs)
             except BaseException:
-                self._door.close()  # the pool waits for its threads, and they for their machines
+                self._door.close()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _target_run(self, number: int, kernels: int) -> TargetRun:
+    def _target_run(self, number: int, slots: Slots, qemu: Future[None]) -> TargetRun:
         request = self._request
         target = request.targets[number]
         folder = self._folder / target.name if request.several else self._folder
-        return TargetRun(request, target, kernels, folder, self._cache, self._door, self._ui)
+        return TargetRun(request, target, slots, qemu, folder, self._cache, self._door, self._ui)
 
 
 def run_folder(root: Path, name: str) -> Path:

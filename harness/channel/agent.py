@@ -77,6 +77,11 @@ class AgentLink:
         self._waiting.pop(token, None)
         return self._replies.pop(token)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are requests whose replies nobody has taken."""
+        return bool(self._waiting)
+
     def _pump(self, seconds: float) -> None:
         try:
             line = self._channel.receive(seconds)

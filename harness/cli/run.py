@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
-from harness import doctor, report
+from harness import doctor, report, timing
 from harness.build.flavour import flavours
 from harness.cache import Cache
 from harness.campaign.request import Request
@@ -17,9 +18,11 @@ from harness.campaign.validate import Validation, run_folder
 from harness.errors import UserError
 from harness.machine import target as targets
 from harness.machine.target import Target
-from harness.model import Verdict
+from harness.model import RunResult, Verdict
+from harness.report import trace
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
+from harness.timing import Timeline
 from harness.ui import Ui
 
 NAME = "run"
@@ -58,31 +61,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--snapshot",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="boot once, and run each scenario on a fresh copy of that guest (default: one guest, until it crashes)",
+        default=True,
+        help="run scenarios on copies of one booted guest, which is the default, or boot a guest for each of them",
     )
-    add("--jobs", type=_jobs, metavar="N", help="copies at a time on each kernel (default: what the CPUs carry)")
+    add("--jobs", type=_jobs, metavar="N", help="guests at a time (default: what CPUs and memory carry)")
+    add("--force", action="store_true", help="measure again what an earlier run has measured")
     add("--report", action="append", default=[], metavar="FORMAT[=FILE]", help="more reports; may be repeated")
+    add("--timings", type=Path, metavar="FILE", help="where the time went, as a trace for Perfetto or chrome://tracing")
     add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: a new folder)")
     add("-v", "--verbose", action="store_true", help="list every scenario")
     add("-q", "--quiet", action="store_true", help="no progress, only reports")
 
 
 def run(args: argparse.Namespace) -> int:
-    reports = [report.parse_request(text) for text in args.report]
-    request = _request(args)
-    for target in request.targets:
-        doctor.require(target)
-    ui = Ui(quiet=args.quiet)
+    ui = Ui(quiet=args.quiet, timeline=Timeline(timing.process_start()))
+    ui.started()
+    with trace.kept(ui.timeline, args.timings):
+        return _run(args, ui)
+
+
+def _run(args: argparse.Namespace, ui: Ui) -> int:
+    with ui.phase("request"):
+        reports = [report.parse_request(text) for text in args.report]
+        request = _request(args)
+        for target in request.targets:
+            doctor.require(target)
     folder = _folder(args.run_dir, request.targets)
     ui.say(f"run: {folder}")
     result = Validation(request, folder, Cache.default(), ui).run()
-    report.write("json", result, folder / "report.json")
+    _write(result, folder, reports, args.verbose, ui)
+    return _EXIT[result.verdict]
+
+
+def _write(result: RunResult, folder: Path, reports: Sequence[tuple[str, Path | None]], verbose: bool, ui: Ui) -> None:
+    with ui.phase("report"):
+        report.write("json", result, folder / "report.json")
+    result = dataclasses.replace(result, phases=tuple(ui.phases), seconds=ui.timeline.now())
     for form, file in reports:
         report.write(form, result, file)
     if not any(file is None for _, file in reports):
-        report.write("text", result, None, verbose=args.verbose)
-    return _EXIT[result.verdict]
+        report.write("text", result, None, verbose=verbose)
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -105,6 +123,7 @@ def _request(args: argparse.Namespace) -> Request:
         qemu=args.qemu,
         snapshot=args.snapshot,
         jobs=args.jobs,
+        force=args.force,
     )
 
 

@@ -88,6 +88,7 @@ def _machine(qemu: Qemu, target: Target, accelerator: Accelerator, guest: Guest,
         str(qemu.folder / "bin" / target.binary),
         *("-L", str(qemu.folder / "share" / "qemu")),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-rtc", "clock=vm"),  # as the guest's other clocks: it stands still while the guest does
         *("-accel", accelerator.name, *accelerator.argv),
         *("-m", f"{target.memory_mib}M", "-smp", str(target.cpus)),
         *target.argv,

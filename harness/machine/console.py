@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import select
 import socket
+import struct
+import termios
 import threading
 import time
 from pathlib import Path
@@ -23,10 +27,12 @@ class Console:
         self.closed = threading.Event()  # set when QEMU closed its end
         self._watch = ConsoleWatch()
         self._lock = threading.Lock()
+        self._peer: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, peer: socket.socket) -> None:
         """Begin to read from ``peer``."""
+        self._peer = peer
         self._thread = threading.Thread(target=self._read, args=(peer,), daemon=True, name="console")
         self._thread.start()
 
@@ -34,6 +40,25 @@ class Console:
         """Wait until everything that was sent has been read."""
         if self._thread is not None:
             self._thread.join(seconds)
+
+    def catch_up(self, seconds: float) -> None:
+        """Wait until everything that was sent so far has been read, or ``seconds`` are over."""
+        deadline = time.monotonic() + seconds
+        while not self._caught_up() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _caught_up(self) -> bool:
+        with self._lock:  # what the reader has received, it has fed to the watch
+            if self._peer is None or self.closed.is_set():
+                return True
+            (waiting,) = struct.unpack("i", fcntl.ioctl(self._peer, termios.FIONREAD, bytes(4)))
+            return not waiting
+
+    def begin_anew(self) -> None:
+        """What comes from here on is another guest's: the next lines and splats are its first."""
+        with self._lock:
+            self._watch = ConsoleWatch()
+            self.last = time.monotonic()
 
     def watch(self) -> ConsoleWatch:
         """The parser's state; take what you need and do not keep it."""
@@ -60,12 +85,24 @@ class Console:
 
     def _read(self, peer: socket.socket) -> None:
         with self.log.open("ab", buffering=0) as sink:
-            while chunk := self._receive(peer):
+            while self._take(peer, sink):
+                pass
+        self.closed.set()
+
+    def _take(self, peer: socket.socket, sink: io.FileIO) -> bool:
+        """Wait for what comes next; False at the end."""
+        try:
+            poll = select.poll()
+            poll.register(peer, select.POLLIN)
+            poll.poll()
+            with self._lock:
+                chunk = peer.recv(65536)
                 self.last = time.monotonic()
                 self._keep(sink, chunk)
-                with self._lock:
-                    self._watch.feed(chunk)
-        self.closed.set()
+                self._watch.feed(chunk)
+        except (OSError, ValueError):  # closed by us
+            return False
+        return bool(chunk)
 
     def _keep(self, sink: io.FileIO, chunk: bytes) -> None:
         room = KEPT - self.bytes
@@ -74,10 +111,3 @@ class Console:
             sink.write(chunk[:room])
             if len(chunk) >= room:
                 sink.write(f"\n[kph: the log is cut here, {KEPT} bytes are kept]\n".encode())
-
-    @staticmethod
-    def _receive(peer: socket.socket) -> bytes:
-        try:
-            return peer.recv(65536)
-        except OSError:
-            return b""

@@ -35,6 +35,7 @@ def document(result: RunResult) -> dict[str, Any]:
         "channel": result.channel,
         "targets": [_cell(cell) for cell in result.cells],
         "counts": _counts(result.rows),
+        "seconds": _seconds(result.seconds),
         "timings": [_phase(phase) for phase in result.phases],
         "scenarios": [_row(row) for row in result.rows],
     }
@@ -49,6 +50,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "counts": _counts(cell.rows),
         "boot_splats": [_splat(splat) for splat in cell.boot_splats],
         "facts": dict(cell.facts),
+        "notes": list(cell.notes),
     }
 
 
@@ -81,6 +83,8 @@ def _phase(phase: Phase) -> dict[str, Any]:
         "side": phase.side,
         "seconds": _seconds(phase.seconds),
         "note": phase.note,
+        "started": _seconds(phase.started),
+        "lane": phase.lane,
     }
 
 
@@ -107,6 +111,9 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "faults": [_fault(fault) for fault in outcome.faults],
         "advice": list(outcome.advice),
         "lacking": outcome.lacking,
+        "started": _seconds(outcome.started),
+        "worker": outcome.worker,
+        "earlier": None if outcome.earlier is None else str(outcome.earlier),
         "evidence": None if outcome.evidence is None else str(outcome.evidence),
     }
 

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
-from harness.report import View, clean, table, words
+from harness.report import View, clean, table, times, words
 from harness.report.page import Page
 from harness.verdict import splatset
 
@@ -25,11 +25,13 @@ def render(result: RunResult, view: View) -> str:
     table.draw(page, result, view)
     for cell in result.cells:
         name = cell.target if words.several(result) else ""
+        _notes(page, cell, name)
         _skips(page, cell, name)
         for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
             _detail(page, group, name)
         _outside(page, cell, result, name)
-    _times(page, result)
+    _advice(page, result)
+    times.draw(page, result)
     _reasons(page, result)
     page.paragraph(f"Verdict: {words.conclusion(result)}", _VERDICT_STYLES[result.verdict])
     return page.text()
@@ -52,6 +54,13 @@ def _head(page: Page, result: RunResult) -> None:
 
 
 # --- below the table --------------------------------------------------------------
+def _notes(page: Page, cell: Cell, name: str) -> None:
+    for note in cell.notes:
+        page.paragraph(f"NOTE: {f'{name}, ' * bool(name)}{note}", "bold yellow")
+    if cell.notes:
+        page.line()
+
+
 def _skips(page: Page, cell: Cell, name: str) -> None:
     total = len(cell.rows)
     for side, outcomes in (
@@ -166,7 +175,7 @@ def _reasons(page: Page, result: RunResult) -> None:
             page.line()
 
 
-def _times(page: Page, result: RunResult) -> None:
+def _advice(page: Page, result: RunResult) -> None:
     advised = [row for row in result.rows if (outcome := words.tested(row)) and outcome.advice]
     if advised:
         page.paragraph("Advice (our choice where nothing is prescribed; it does not count):")
@@ -175,12 +184,4 @@ def _times(page: Page, result: RunResult) -> None:
             for advice in outcome.advice if outcome else ():
                 target = f" on {row.target}" if words.several(result) else ""
                 page.paragraph(f"{row.scenario}{target}: {advice}", indent=2)
-        page.line()
-    parts = []
-    for phase in result.phases:
-        target = phase.target if words.several(result) else ""
-        name = " ".join(part for part in (phase.name, target, phase.side) if part)
-        parts.append(f"{name} {phase.seconds:.1f} s" + (f" ({phase.note})" if phase.note else ""))
-    if parts:
-        page.paragraph(f"Time: {', '.join(parts)}")
         page.line()

@@ -135,6 +135,7 @@ int serve_main(void);
 int actor_main(int argc, char **argv);
 void actor_loop(int in, int out) __attribute__((noreturn));
 int net_start(char *error, size_t size);
+void kernel_build_id(char *to, size_t size);	/* hexadecimal digits; "" if unknown */
 void settle(unsigned int ms, uint64_t *cpus);
 char *cmdline_value(const char *name);		/* malloc()ed; NULL if absent; "" without value */
 ssize_t read_small(const char *path, char *to, size_t size);	/* NUL-terminated; -errno */

@@ -37,6 +37,8 @@ void say_hello(const char *id)
 	reply_u64(&reply, "protocol", PROTOCOL);
 	reply_text(&reply, "suite", suite.name);
 	reply_text(&reply, "release", name.release);
+	kernel_build_id(text, sizeof(text));
+	reply_text(&reply, "build_id", text);
 	if (read_small("/proc/sys/kernel/random/boot_id", text, sizeof(text)) < 0)
 		strcpy(text, "unknown");
 	text[strcspn(text, "\n")] = '\0';

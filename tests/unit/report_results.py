@@ -117,13 +117,17 @@ def _cell(target: str, rows: tuple[Row, ...], boot: tuple[Splat, ...] = (), reas
 
 def _run(cells: tuple[Cell, ...], series: Series | None = SERIES) -> RunResult:
     verdict, reasons = compare.together(cells)
-    phases = [Phase("fetch", "", 1.234)]
-    for cell in cells:
+    phases = [Phase("fetch", "", 1.234, started=0.2, lane="main")]
+    for number, cell in enumerate(cells):
+        name, at = cell.target, 1.5 + 102.5 * number
         phases += [
-            Phase("build", "base", 80.21, "from cache", cell.target),
-            Phase("build", "patched", 21.9, "", cell.target),
-            Phase("scenarios", "base", 12.0, "", cell.target),
-            Phase("scenarios", "patched", 13.04, "", cell.target),
+            Phase("build", "base", 80.21, "from cache", name, at, "main"),
+            Phase("build", "patched", 21.9, "", name, at + 80.3, "main"),
+            Phase("boot", "base", 2.5, "", name, at + 80.4, f"{name} base"),
+            Phase("scenarios", "base", 12.0, "", name, at + 80.3, f"{name} base"),
+            Phase("boot", "patched", 2.25, "", name, at + 102.3, f"{name} patched"),
+            Phase("boot", "patched", 2.5, "", name, at + 106.3, f"{name} patched 2"),
+            Phase("scenarios", "patched", 13.04, "", name, at + 102.3, f"{name} patched"),
         ]
     return RunResult(
         run=RUN,
@@ -136,6 +140,7 @@ def _run(cells: tuple[Cell, ...], series: Series | None = SERIES) -> RunResult:
         channel="serial",
         cells=cells,
         phases=tuple(phases),
+        seconds=1.6 + 102.5 * (len(cells) - 1) + 115.4,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -21,10 +22,21 @@ def test_hello_comes_first_and_on_demand(agent: Agent) -> None:
     assert agent.hello["protocol"] == 1
     assert agent.hello["suite"] == "sva"
     assert agent.hello["release"] == os.uname().release
+    assert agent.hello["build_id"] == _build_id()
     assert agent.hello["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert "id" not in agent.hello
     again = agent.ok("hello")
     assert {key: again[key] for key in agent.hello} == agent.hello
+
+
+def _build_id() -> str:
+    """That of the kernel we run on; empty if it has none."""
+    try:
+        notes = Path("/sys/kernel/notes").read_bytes()
+    except OSError:
+        return ""
+    found = re.search(rb"\x04\0\0\0(.)\0\0\0\x03\0\0\0GNU\0", notes, re.DOTALL)
+    return notes[found.end() :][: found[1][0]].hex() if found else ""
 
 
 @pytest.mark.parametrize("nonce", ["abc", "", 'quote " back \\ slash / tab \t line \n', "é ü 漢 😀", "\x01\x1f\x7f"])

@@ -10,7 +10,8 @@ import pytest
 
 from harness import data
 from harness.build import flavour, kconfig
-from harness.build.kernel import _unfinished, content_key
+from harness.build.artifact import content_key
+from harness.build.slot import unfinished
 from harness.errors import UserError
 from harness.machine import target as targets
 from harness.machine.target import KernelRecipe
@@ -25,20 +26,20 @@ def _file(file: Path, age: float) -> Path:
 
 def test_objects_of_a_build_that_was_cut_off_are_made_again(tmp_path: Path) -> None:
     old = _file(tmp_path / "mm/old.o", 100)
-    with pytest.raises(KeyboardInterrupt), _unfinished(tmp_path):
+    with pytest.raises(KeyboardInterrupt), unfinished(tmp_path):
         raise KeyboardInterrupt
     half = _file(tmp_path / "mm/half.o", -1)
     header = _file(tmp_path / "include/generated/x.h", -1)
     deps = _file(tmp_path / "mm/.half.o.cmd", -1)
-    with _unfinished(tmp_path):
+    with unfinished(tmp_path):
         assert not half.exists()
         assert old.exists() and header.exists() and deps.exists()
 
 
 def test_a_build_that_ended_leaves_nothing_to_undo(tmp_path: Path) -> None:
-    with _unfinished(tmp_path):
+    with unfinished(tmp_path):
         made = _file(tmp_path / "vmlinux", -1)
-    with _unfinished(tmp_path):
+    with unfinished(tmp_path):
         assert made.exists()
 
 

@@ -14,7 +14,7 @@ def side(
 ) -> SideResult:
     made = tuple(Outcome(name, Status(status), "", 0.1) for name, status in outcomes)
     rest = Outcome("", Status(otherwise), f"it is {otherwise}", 0.0) if otherwise else None
-    return SideResult(made, boot, 1, 1.0, failure, rest)
+    return SideResult(made, boot, 1, 1.0, failure, otherwise=rest)
 
 
 def cell(base: SideResult, patched: SideResult | None = None, *, asked: tuple[str, ...] = ()) -> Cell:

@@ -39,6 +39,9 @@ class World:
         self.said: list[str] = []
         self.running = self.most = 0
         self.trouble: dict[str, BaseException] = {}  # "<target> <phase>" -> what it raises
+        self.meanwhile: dict[str, Callable[[], object]] = {}  # what -> what is done in it
+        self.unread = False  # the series touches nothing that the build reads
+        self.same = False  # the series makes the same image
         self.broken: set[str] = set()  # "<target> <side>" that does not build
         self.statuses: dict[str, Status] = {}  # "<target> <side>" -> of every scenario; else pass
         self._lock = threading.Lock()
@@ -46,6 +49,7 @@ class World:
     def note(self, what: str) -> None:
         with self._lock:
             self.said.append(what)
+        self.meanwhile.get(what, lambda: None)()
         if what in self.trouble:
             raise self.trouble[what]
 
@@ -65,7 +69,9 @@ class World:
         if f"{target} {side}" in self.broken:
             return BuildFailure(f"{side} kernel", ("x.c:1: error: no",), Path("/log"))
         folder = Path("/k")
-        return Kernel("k", folder, folder, folder, folder, "7.3.4", 1.0), Module("m", ())
+        identity = "same" if self.same else tree.content
+        kernel = Kernel(f"k-{tree.content}", folder, folder, folder, folder, "7.3.4", 1.0, identity=identity)
+        return kernel, Module("m", ())
 
     def scenarios(self, target: str, side: str, names: Sequence[str]) -> SideResult:
         with self._lock:
@@ -90,11 +96,22 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         def build(self, tree: Tree, suite: object, side: str) -> tuple[Kernel, Module] | BuildFailure:
             return made.built(self._name, tree, side)
 
+        def stored(self, tree: Tree, suite: object) -> None:
+            return None
+
+        def unread(self, base: Tree, patched: Tree, suite: object) -> bool:
+            assert (base, patched) == (BASE, PATCHED)
+            return made.unread
+
     class FakeRunner:
-        def __init__(self, plan: Any, suite: object, behaviours: object, side: str, *rest: object):
-            self._target, self._side = plan.target.name, side
+        def __init__(self, plan: Any, suite: object, behaviours: object, side: str, *rest: Any):
+            self._target, self._side, self._slots = plan.target.name, side, rest[3]
 
         def run(self, scenarios: Sequence[Any]) -> SideResult:
+            with self._slots.busy():
+                return self._run(scenarios)
+
+        def _run(self, scenarios: Sequence[Any]) -> SideResult:
             return made.scenarios(self._target, self._side, [each.id for each in scenarios])
 
     monkeypatch.setattr(cell, "ensure_qemu", made.qemu)
@@ -106,7 +123,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(validate, "resolve_tree", lambda *_: made.source("fetch", BASE))
     monkeypatch.setattr(validate, "load_series", lambda *_: SERIES)
     monkeypatch.setattr(validate, "apply_series", lambda *_: made.source("apply", PATCHED))
-    monkeypatch.setattr(validate, "jobs", lambda: 2)
+    monkeypatch.setattr(validate, "ensure_qemu", lambda *_: made.note("ahead"))
+    monkeypatch.setattr(validate, "usual", lambda memory: 2)
     return made
 
 
@@ -115,7 +133,7 @@ Go = Callable[..., RunResult]
 
 @pytest.fixture
 def go(world: World, tmp_path: Path) -> Go:
-    def run(*names: str) -> RunResult:
+    def run(*names: str, force: bool = False) -> RunResult:
         known = targets.load("x86_64-vtd")
         suite = suites.load_suite("sva")
         request = Request(
@@ -131,6 +149,7 @@ def go(world: World, tmp_path: Path) -> Go:
             channel="serial",
             accelerator=None,
             qemu=None,
+            force=force,
         )
         ui = Ui(Console(file=io.StringIO()), quiet=True)
         return Validation(request, tmp_path, Cache(tmp_path / "cache"), ui).run()
@@ -148,6 +167,27 @@ def test_sources_are_made_once_and_kernels_in_turn(world: World, go: Go, tmp_pat
     assert world.most <= 2, "a guest for each CPU, not more"
     assert {phase.target for phase in result.phases} == {"", "a", "b", "c"}
     assert all((tmp_path / name).is_dir() for name in "abc")
+
+
+def test_qemu_is_built_while_the_sources_are_fetched(world: World, go: Go) -> None:
+    begun = threading.Event()
+    world.meanwhile = {"fetch": lambda: begun.wait(5), "ahead": begun.set}
+    assert go("a").verdict is Verdict.PASS and begun.is_set()
+    assert world.said.index("ahead") < world.said.index("a qemu")
+
+
+def test_without_a_qemu_no_target_gives_evidence(world: World, go: Go) -> None:
+    world.trouble["ahead"] = InfraError("it does not build")
+    result = go("a", "b")
+    assert [each.verdict for each in result.cells] == [Verdict.ERROR] * 2
+    assert [reason for reason in result.reasons if "it does not build" in reason]
+    assert not [each for each in world.said if "build" in each]
+
+
+def test_a_tree_that_is_none_is_told_while_qemu_is_built(world: World, go: Go) -> None:
+    world.trouble["fetch"] = UserError("no such tree")
+    with pytest.raises(UserError, match="no such tree"):
+        go("a")
 
 
 def test_the_only_target_has_the_whole_folder(go: Go, tmp_path: Path) -> None:
@@ -198,6 +238,42 @@ def test_a_kernel_that_does_not_build_fails_its_target(world: World, go: Go) -> 
     assert result.verdict is Verdict.FAIL
     assert result.reasons[0].startswith("b: patched: patched kernel does not build")
     assert {row.patched and row.patched.status for row in result.cells[1].rows} == {Status.FAIL}
+
+
+def test_a_run_with_nothing_changed_runs_nothing(world: World, go: Go) -> None:
+    first, ran = go("a", "b"), list(world.said)
+    again = go("a", "b")
+    assert not [each for each in world.said[len(ran) :] if " run " in each]
+    assert again.verdict is Verdict.PASS
+    for row, before in zip(again.rows, first.rows, strict=True):
+        assert row.change is before.change
+        for outcome, old in ((row.base, before.base), (row.patched, before.patched)):
+            assert outcome and old and outcome.status is old.status and old.earlier is None
+            assert outcome.earlier == again.run / row.target
+    go("a", "b", force=True)
+    runs = [each for each in ran if " run " in each]
+    assert sorted(each for each in world.said if " run " in each) == sorted(runs * 2)
+
+
+def test_a_series_that_touches_nothing_that_is_read_costs_nothing(world: World, go: Go) -> None:
+    world.unread = True
+    result = go("a")
+    assert result.verdict is Verdict.PASS
+    assert "a build patched" not in world.said and "a run patched" not in world.said and "a run base" in world.said
+    assert {row.change for row in result.rows} == {Change.UNCHANGED}
+    assert any("touches no file that the build reads" in note for note in result.cells[0].notes)
+    go("a", force=True)
+    assert "a build patched" in world.said
+
+
+def test_equal_images_share_their_results(world: World, go: Go) -> None:
+    world.same = True
+    result = go("a")
+    assert "a build patched" in world.said
+    assert len([each for each in world.said if each.startswith("a run ")]) == 1
+    assert any("byte for byte" in note for note in result.cells[0].notes)
+    go("a", force=True)
+    assert len([each for each in world.said if each.startswith("a run ")]) == 3
 
 
 def test_an_interruption_ends_the_run(world: World, go: Go) -> None:

@@ -86,6 +86,8 @@ def test_the_schema_is_strict_and_documented() -> None:
         lambda document: document["scenarios"][0]["base"].update(seconds=-1),
         lambda document: document["scenarios"][5]["patched"]["faults"][0].update(address=4096),
         lambda document: document["timings"][0].update(side="left"),
+        lambda document: document["timings"][0].update(started=-1),
+        lambda document: document["scenarios"][0]["base"].update(worker=1),
         lambda document: document["targets"][0]["boot_splats"][0].update(kind="ouch"),
         lambda document: document["series"]["patches"][0].update(number=0),
     ],
@@ -102,7 +104,9 @@ def test_what_readers_rely_on() -> None:
     document = _report(results.failing)
     assert (document["schema"], document["verdict"]) == ("kph.run.v2", "fail")
     assert document["tree"]["version"] == "7.3.4" and len(document["series"]["patches"]) == 2
-    assert [phase["name"] for phase in document["timings"]] == ["fetch", "build", "build", "scenarios", "scenarios"]
+    timings = document["timings"]
+    assert [phase["name"] for phase in timings if phase["side"] != "patched"] == ["fetch", "build", "boot", "scenarios"]
+    assert (timings[1]["started"], timings[1]["lane"], document["seconds"]) == (1.5, "main", 117.0)
     rows = {row["id"]: row for row in document["scenarios"]}
     assert len(rows) == len(results.failing().rows)
     hang = rows["p09-other-pasid"]

@@ -15,9 +15,9 @@ import pytest
 
 from harness import data
 from harness.build.agent import ensure_agent
-from harness.build.kernel import Suite as ModuleSources
 from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
+from harness.build.module import Suite as ModuleSources
 from harness.build.qemu import ensure_qemu
 from harness.build.rootfs import ensure_ssh_root, guest_initrd, make_keys
 from harness.cache import Cache

@@ -1,4 +1,4 @@
-"""Scenarios on copies of one guest: each alone, several at a time, and what happens when copies do not work."""
+"""Scenarios on pristine guests: copies that are taken back, and what happens when copies do not work."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.campaign import copies, side
-from harness.campaign.session import BootFailed, Frozen
-from harness.campaign.side import SideResult, SideRunner, usual_jobs
+from harness.campaign import boots, side, workers
+from harness.campaign.guest import BootFailed, Frozen
+from harness.campaign.side import SideResult, SideRunner
+from harness.campaign.slots import Slots
 from harness.errors import InfraError
 from harness.machine.snapshot import SnapshotFailed
 from harness.model import Outcome, Splat, SplatKind, Status
 from harness.proc import Door
 from harness.scenario import load as suites
+from harness.scenario.steps import StepFailed
 from harness.ui import Ui
 
 SUITE = suites.load_suite("sva")
@@ -36,6 +38,7 @@ class World:
         self.ran: list[tuple[str, str]] = []  # (guest's folder, scenario)
         self.running = self.most = 0
         self.guests = 0  # alive
+        self.rewinds = True  # whether a copy can be taken back
         self.trouble: dict[str, list[BaseException | Outcome]] = {}  # scenario, "freeze" or "room" -> what happens
         self.faults: dict[str, str] = {}  # guest's folder -> why the host is to blame
         self.lock = threading.Lock()
@@ -67,6 +70,7 @@ class FakeSnapshot:
 
 class FakeSession:
     boot_seconds = 1.0
+    halted = False
 
     def __init__(self, plan: object, evidence: Path, door: object, start: object = None) -> None:
         self.evidence, self.start = evidence, start
@@ -81,9 +85,14 @@ class FakeSession:
         with MADE.lock:
             MADE.guests -= 1
 
-    def freeze(self) -> Frozen:
+    def freeze(self, measured: Any) -> Frozen:
         MADE.meet("freeze")
-        return Frozen(self.start, {}, {}, 1.0)  # type: ignore[arg-type]
+        return Frozen(self.start, {}, {}, 1.0, measured)  # type: ignore[arg-type]
+
+    def rewind(self) -> None:
+        assert self.halted
+        self.halted = False
+        MADE.meet(f"rewind {self.evidence.name}")
 
     def splats(self) -> tuple[Splat, ...]:
         return ()
@@ -95,10 +104,14 @@ class FakeSession:
 class FakeOne:
     def __init__(self, *_: object) -> None: ...
 
-    def run(self, guest: Any, scenario: Any, measured: dict[str, object], seen: int) -> Outcome:
+    def measure(self, guest: Any) -> dict[str, object]:
+        MADE.meet("measure")
+        return {"oracle": 1}
+
+    def run(self, guest: Any, scenario: Any, measured: object) -> Outcome:
         copied = isinstance(guest.start, Frozen)
-        assert not (copied and (measured or seen)), "a copy has no past"
-        measured["used"] = True
+        assert measured == ({"oracle": 1} if copied else None)
+        assert not guest.halted, "it was taken back"
         with MADE.lock:
             MADE.ran.append((guest.evidence.name, scenario.id))
             MADE.running += 1
@@ -106,6 +119,7 @@ class FakeOne:
         time.sleep(0.02)
         with MADE.lock:
             MADE.running -= 1
+        guest.halted = copied and MADE.rewinds
         return MADE.meet(scenario.id) or Outcome(scenario.id, Status.PASS, "", 0.1, evidence=guest.evidence)
 
 
@@ -113,8 +127,8 @@ class FakeOne:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(sys.modules[__name__], "MADE", World())
     monkeypatch.setattr(side, "Snapshot", FakeSnapshot)
-    monkeypatch.setattr(side, "Session", FakeSession)
-    monkeypatch.setattr(copies, "Session", FakeSession)
+    monkeypatch.setattr(boots, "Session", FakeSession)
+    monkeypatch.setattr(workers, "Session", FakeSession)
     monkeypatch.setattr(side, "OneScenario", FakeOne)
     return MADE
 
@@ -129,98 +143,134 @@ def told() -> io.StringIO:
 
 @pytest.fixture
 def go(world: World, tmp_path: Path, told: io.StringIO) -> Go:
-    def run(jobs: int, scenarios: Sequence[Any] = SCENARIOS) -> SideResult:
+    def run(jobs: int, scenarios: Sequence[Any] = SCENARIOS, *, snapshot: bool = True) -> SideResult:
         choice = SimpleNamespace(accelerator=None)
         plan: Any = SimpleNamespace(qemu=None, target=None, guest=None, channel=None, choice=choice)
         ui = Ui(Console(file=told, width=200))
-        return SideRunner(plan, SUITE, {}, "base", tmp_path, Door(), ui, jobs).run(scenarios)
+        runner = SideRunner(plan, SUITE, {}, "base", tmp_path, Door(), ui, Slots(jobs), snapshot)
+        return runner.run(scenarios)
 
     return run
 
 
+def _guests(world: World) -> list[str]:
+    return [guest for guest, _ in world.ran]
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_each_scenario_has_a_copy_of_its_own(world: World, go: Go, jobs: int) -> None:
+def test_each_worker_has_a_copy_that_is_taken_back(world: World, go: Go, jobs: int) -> None:
     result = go(jobs)
     assert [each.scenario for each in result.outcomes] == IDS, "in the order asked for"
-    assert sorted(world.ran) == sorted((name, name) for name in IDS)
+    assert sorted(name for _, name in world.ran) == sorted(IDS)
+    assert set(_guests(world)) == {f"copy-{number + 1}" for number in range(jobs)}
     assert (result.boots, world.most, world.guests) == (1, jobs, 0)
 
 
-def test_without_copies_all_share_one_guest(world: World, go: Go) -> None:
-    assert go(0).boots == 1
-    assert world.ran == [("boot-1", name) for name in IDS]
+def test_with_a_qemu_that_cannot_go_back_each_scenario_has_a_new_copy(world: World, go: Go) -> None:
+    world.rewinds = False
+    assert go(1).boots == 1
+    assert world.ran == [(f"copy-{number}", name) for number, name in enumerate(IDS, 1)]
+
+
+def test_when_going_back_fails_a_new_copy_takes_over(world: World, go: Go, told: io.StringIO) -> None:
+    world.trouble["rewind copy-1"] = [SnapshotFailed("cannot go back")]
+    result = go(1)
+    assert all(each.status is Status.PASS for each in result.outcomes)
+    assert _guests(world) == ["copy-1", *["copy-2"] * 5] and "cannot go back" in told.getvalue()
+
+
+def test_without_snapshots_each_scenario_is_booted_for(world: World, go: Go) -> None:
+    assert go(1, snapshot=False).boots == len(IDS)
+    assert world.ran == [(f"boot-{number}", name) for number, name in enumerate(IDS, 1)]
+
+
+def test_boots_go_on_beside_each_other(world: World, go: Go) -> None:
+    assert go(2, snapshot=False).boots == len(IDS)
+    assert world.most == 2 and len(set(_guests(world))) == len(IDS)
 
 
 def test_a_single_scenario_needs_no_copy(world: World, go: Go) -> None:
     assert go(2, SCENARIOS[:1]).boots == 1 and world.ran == [("boot-1", IDS[0])]
 
 
-@pytest.mark.parametrize("where", ["room", "freeze"])
-def test_where_a_guest_cannot_be_frozen_one_guest_does_for_all(
+@pytest.mark.parametrize("where", ["room", "freeze", "measure"])
+def test_where_a_guest_cannot_be_frozen_each_scenario_is_booted_for(
     world: World, go: Go, told: io.StringIO, where: str
 ) -> None:
-    world.trouble[where] = [SnapshotFailed("dma0 is busy")]
+    world.trouble[where] = [StepFailed("dma0 is busy") if where == "measure" else SnapshotFailed("dma0 is busy")]
     result = go(2)
     assert [each.status for each in result.outcomes] == [Status.PASS] * len(IDS)
-    assert {guest for guest, _ in world.ran} == {f"boot-{result.boots}"}
-    assert "base: dma0 is busy; one guest for all scenarios" in told.getvalue()
+    assert all(guest.startswith("boot-") for guest in _guests(world)) and len(set(_guests(world))) == len(IDS)
+    assert "dma0 is busy; a guest is booted for each scenario" in told.getvalue()
     assert world.guests == 0
 
 
-def test_when_a_copy_does_not_start_the_rest_runs_on_a_booted_guest(world: World, go: Go, told: io.StringIO) -> None:
-    world.trouble[f"enter {IDS[2]}"] = [SnapshotFailed("cannot start a copy")]
+def test_when_a_copy_does_not_start_the_rest_is_booted_for(world: World, go: Go, told: io.StringIO) -> None:
+    world.rewinds = False
+    world.trouble["enter copy-3"] = [SnapshotFailed("cannot start a copy")]
     result = go(1)
     assert [each.scenario for each in result.outcomes] == IDS
-    assert world.ran == [*((name, name) for name in IDS[:2]), *(("boot-2", name) for name in IDS[2:])]
+    assert _guests(world) == ["copy-1", "copy-2", "boot-2", "boot-3", "boot-4", "boot-5"]
     assert "cannot start a copy" in told.getvalue()
 
 
 def test_a_crash_costs_one_scenario(world: World, go: Go) -> None:
     splat = Splat(SplatKind.OOPS, "t", (), (), 1)
     world.trouble[IDS[1]] = [Outcome(IDS[1], Status.CRASH, "oops", 0.1, splats=(splat,))]
-    result = go(2)
+    result = go(1)
     assert [each.status for each in result.outcomes] == [Status.PASS, Status.CRASH, *[Status.PASS] * 4]
-    assert result.boots == 1 and len(world.ran) == len(IDS)
+    assert result.boots == 1 and _guests(world) == [*["copy-1"] * 2, *["copy-2"] * 4]
+
+
+def test_after_a_splat_a_guest_is_not_taken_back(world: World, go: Go) -> None:
+    splat = Splat(SplatKind.WARN, "t", (), (), 1)
+    world.trouble[IDS[0]] = [Outcome(IDS[0], Status.PASS, "", 0.1, splats=(splat,))]
+    go(1)
+    assert _guests(world) == ["copy-1", *["copy-2"] * 5]
 
 
 def test_a_fault_of_the_host_is_tried_again_on_another_copy(world: World, go: Go, told: io.StringIO) -> None:
     world.trouble[IDS[1]] = [Outcome(IDS[1], Status.ERROR, "killed", 0.1)]
-    world.faults[IDS[1]] = "QEMU was ended by SIGKILL"
-    result = go(2)
+    world.faults["copy-1"] = "QEMU was ended by SIGKILL"
+    result = go(1)
     assert all(each.status is Status.PASS for each in result.outcomes)
-    assert (f"{IDS[1]}.2", IDS[1]) in world.ran and "once more" in told.getvalue()
+    assert ("copy-2", IDS[1]) in world.ran and "once more" in told.getvalue()
 
 
 def test_a_fault_of_the_host_that_stays_is_an_error(world: World, go: Go) -> None:
     world.trouble[IDS[0]] = [Outcome(IDS[0], Status.ERROR, "killed", 0.1) for _ in range(5)]
-    world.faults = {name: "QEMU was ended by SIGKILL" for name in (IDS[0], f"{IDS[0]}.2", f"{IDS[0]}.3")}
+    world.faults = {f"copy-{number}": "QEMU was ended by SIGKILL" for number in (1, 2, 3)}
     assert go(1).outcomes[0].status is Status.ERROR
-    assert [guest for guest, _ in world.ran[:4]] == [IDS[0], f"{IDS[0]}.2", f"{IDS[0]}.3", IDS[1]]
+    assert world.ran[:4] == [(f"copy-{number}", IDS[0]) for number in (1, 2, 3)] + [("copy-4", IDS[1])]
 
 
-def test_a_kernel_that_does_not_boot_is_every_scenarios_result(world: World, go: Go) -> None:
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_kernel_that_does_not_boot_is_every_scenarios_result(world: World, go: Go, snapshot: bool) -> None:
     world.trouble["enter boot-1"] = [BootFailed(Status.CRASH, "the kernel dies in boot", ())]
-    result = go(2)
+    result = go(1, snapshot=snapshot)
     assert result.failure == "the kernel dies in boot" and not world.ran
     assert [(each.scenario, each.status) for each in result.outcomes] == [(name, Status.CRASH) for name in IDS]
 
 
+def test_a_boot_is_tried_again_when_the_host_was_at_fault(world: World, go: Go, told: io.StringIO) -> None:
+    fault = BootFailed(Status.CRASH, "the kernel dies in boot", (), "no timer")
+    world.trouble["enter boot-1"] = [fault]
+    assert go(1).boots == 2 and "the host's fault, not the kernel's: no timer; once more" in told.getvalue()
+    world.trouble = {f"enter boot-{number}": [fault] for number in (1, 2, 3)}
+    with pytest.raises(InfraError, match="the host keeps the guest from booting: no timer"):
+        go(1)
+
+
 def test_what_copies_found_is_kept_when_the_boot_for_the_rest_fails(world: World, go: Go) -> None:
-    world.trouble[f"enter {IDS[1]}"] = [SnapshotFailed("no")]
+    world.rewinds = False
+    world.trouble["enter copy-2"] = [SnapshotFailed("no")]
     world.trouble["enter boot-2"] = [BootFailed(Status.HANG, "the kernel hangs in boot", ())]
     assert [each.status for each in go(1).outcomes] == [Status.PASS, *[Status.HANG] * 5]
 
 
 def test_an_error_of_the_harness_ends_it(world: World, go: Go) -> None:
-    world.trouble[f"enter {IDS[1]}"] = [InfraError("the run is being ended")]
+    world.rewinds = False
+    world.trouble["enter copy-2"] = [InfraError("the run is being ended")]
     with pytest.raises(InfraError, match="being ended"):
         go(1)
     assert len(world.ran) == 1 and world.guests == 0
-
-
-@pytest.mark.parametrize(("host", "kernels", "jobs"), [(2, 2, 1), (8, 2, 2), (16, 4, 2), (16, 2, 4), (1, 1, 1)])
-def test_all_kernels_together_start_no_more_guests_than_the_cpus_carry(
-    monkeypatch: pytest.MonkeyPatch, host: int, kernels: int, jobs: int
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(host)))
-    assert usual_jobs(2, kernels) == jobs

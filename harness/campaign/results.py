@@ -1,0 +1,130 @@
+"""Results of earlier runs: the same scenario on the same kernel in the same machine need not run again.
+
+A scenario runs on a pristine kernel, so its result depends on nothing but what
+the key and its own file say, whichever other scenarios ran. Only what is
+steady is kept: passes, skips and failed expectations. A crash, a hang, a splat
+or an error of the host is measured again by every run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+import harness
+from harness.cache import Cache, digest, digest_folder, write_whole
+from harness.campaign.guest import Plan
+from harness.campaign.side import SideResult
+from harness.model import Outcome, Splat, Status
+from harness.scenario.schema import Plain, Scenario, Suite
+
+_STEADY = (Status.PASS, Status.SKIP, Status.FAIL)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known of one kernel in one machine."""
+
+    boot_seconds: float
+    boot_splats: tuple[Splat, ...]
+    outcomes: Mapping[str, tuple[str, Outcome]]  # scenario id -> digest of its file, and what came of it
+
+
+_FORM = TypeAdapter(Kept)
+
+
+class Results:
+    """The results under one key; hold ``lock`` from the look at them to the end of what they lack."""
+
+    def __init__(self, cache: Cache, key: str, run: Path) -> None:
+        """``run``: the directory of the present run, which kept outcomes name as where they were measured."""
+        self._cache, self._key, self._run = cache, key, run
+        self._file = cache.room("results") / f"{key}.json"
+
+    def complete(
+        self,
+        scenarios: Sequence[Scenario],
+        measure: Callable[[Sequence[Scenario]], SideResult],
+        waiting: Callable[[str], None],
+        *,
+        force: bool,
+    ) -> SideResult:
+        """Outcomes of all ``scenarios``: those that are kept, and what ``measure`` finds of the others.
+
+        With ``force`` everything is measured, and kept for the next run. Another run that is measuring the same is
+        waited for, after a word to ``waiting``.
+        """
+        with self._cache.lock(f"results-{self._key}", waiting):
+            kept = None if force else self._load()
+            known = self._known(kept, scenarios) if kept else {}
+            rest = [scenario for scenario in scenarios if scenario.id not in known]
+            if kept and not rest:
+                fresh = SideResult((), kept.boot_splats, 0, kept.boot_seconds, "")
+            else:
+                fresh = measure(rest)
+                self._keep(fresh, rest)
+        found = {**known, **{outcome.scenario: outcome for outcome in fresh.outcomes}}
+        outcomes = tuple(found[scenario.id] for scenario in scenarios)
+        return dataclasses.replace(fresh, outcomes=outcomes, notes=_notes(tuple(known.values()), len(scenarios)))
+
+    def _load(self) -> Kept | None:
+        try:
+            return _FORM.validate_json(self._file.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def _known(self, kept: Kept, scenarios: Iterable[Scenario]) -> dict[str, Outcome]:
+        known = {}
+        for scenario in scenarios:
+            of, outcome = kept.outcomes.get(scenario.id, ("", None))
+            if outcome is None or of != _file_digest(scenario):
+                continue
+            if outcome.evidence is None or outcome.evidence.is_dir():  # else its failure could not be looked into
+                known[scenario.id] = dataclasses.replace(outcome, started=0.0, worker="")
+        return known
+
+    def _keep(self, fresh: SideResult, scenarios: Iterable[Scenario]) -> None:
+        """Add what was measured, unless the kernel did not boot."""
+        if fresh.failure:
+            return
+        before = self._load()
+        outcomes = dict(before.outcomes) if before else {}
+        files = {scenario.id: scenario for scenario in scenarios}
+        for outcome in fresh.outcomes:
+            outcomes.pop(outcome.scenario, None)
+            if outcome.status in _STEADY and not outcome.splats:
+                of = _file_digest(files[outcome.scenario])
+                outcomes[outcome.scenario] = (of, dataclasses.replace(outcome, earlier=self._run))
+        kept = Kept(fresh.boot_seconds, fresh.boot_splats, outcomes)
+        write_whole(self._file, _FORM.dump_json(kept))
+
+
+def _notes(known: Sequence[Outcome], count: int) -> tuple[str, ...]:
+    if not known:
+        return ()
+    runs = sorted({outcome.earlier.name for outcome in known if outcome.earlier})
+    last = f"{runs[-1]}{' and others' if len(runs) > 1 else ''}"
+    return (f"{len(known)} of {count} results are those of an earlier run ({last}); --force measures them again",)
+
+
+def _file_digest(scenario: Scenario) -> str:
+    return digest(scenario.file.read_bytes())
+
+
+def key(plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], parts: Iterable[str]) -> str:
+    """Key over all that decides a result but the scenario itself.
+
+    ``parts`` are the identities of what the guest boots. The harness itself counts: it carries the steps out.
+    """
+    words = [suite.name, plan.channel, plan.target.model_dump_json(), plan.choice.accelerator.name, *parts]
+    words += [plan.qemu.key, *(f"{name}={behaviours[name]}" for name in sorted(behaviours))]
+    if plan.qemu.key == "user":  # the folder may hold another one by now
+        binary = plan.qemu.folder / "bin" / plan.target.binary
+        words += [str(binary), str(binary.stat().st_mtime_ns)]
+    folders = (suite.folder, suite.folder.parent / suite.spec.agent)
+    files: list[str | bytes] = [file.read_bytes() for folder in folders for file in sorted(folder.glob("*.yaml"))]
+    return digest(*words, *files, digest_folder(Path(harness.__file__).parent))

@@ -1,0 +1,45 @@
+"""How much runs at a time: guests of all kernels together, and builds beside them.
+
+A guest that starves looks like one that hangs, so no more of them are busy than
+the CPUs and the memory carry; and the suites of two kernels go one after the
+other, so that no more machines are kept than that either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+_OVERHEAD = 2.0  # memory of a machine and what is kept for it, as a multiple of its guest's
+
+
+class Slots:
+    """``number`` guests may be busy at a time."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._free = threading.Semaphore(number)
+        self._turn = threading.Lock()
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Something that keeps a CPU busy; waits for a free one."""
+        with self._free:
+            yield
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The scenarios of one kernel; waits until those of another are over."""
+        with self._turn:
+            yield
+
+
+def usual(guest_mib: int, meminfo: str | None = None) -> int:
+    """How many guests with ``guest_mib`` MiB this machine carries: one for each CPU, as far as its memory goes."""
+    cpus = len(os.sched_getaffinity(0))
+    text = Path("/proc/meminfo").read_text() if meminfo is None else meminfo
+    free = next((int(line.split()[1]) >> 10 for line in text.splitlines() if line.startswith("MemAvailable:")), 0)
+    return max(1, min(cpus, int(free / (_OVERHEAD * guest_mib))))

@@ -1,0 +1,180 @@
+"""What earlier runs have measured: when it holds, and when it is measured again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.cache import Cache
+from harness.campaign import results
+from harness.campaign.results import Results
+from harness.campaign.side import SideResult
+from harness.machine import target as targets
+from harness.model import IommuFault, Outcome, Qemu, Splat, SplatKind, Status, StepResult
+from harness.scenario import load as suites
+from harness.scenario.schema import Scenario
+
+SUITE = suites.load_suite("sva")
+SCENARIOS = SUITE.scenarios[:3]
+IDS = [each.id for each in SCENARIOS]
+SPLAT = Splat(SplatKind.WARN, "WARNING in f", ("f", "g"), ("line",), 3)
+
+
+class Kernel:
+    """Runs scenarios; ``ran`` has their ids."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.special: dict[str, Outcome] = {}  # id -> its outcome; else a pass
+        self.failure = ""
+
+    def run(self, scenarios: Sequence[Scenario]) -> SideResult:
+        self.ran += [each.id for each in scenarios]
+        outcomes = tuple(self.special.get(each.id, Outcome(each.id, Status.PASS, "", 0.1)) for each in scenarios)
+        return SideResult(outcomes, (SPLAT,), 1, 1.5, self.failure)
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel()
+
+
+def go(
+    kernel: Kernel,
+    folder: Path,
+    scenarios: Sequence[Scenario] = SCENARIOS,
+    *,
+    key: str = "k",
+    force: bool = False,
+    run: str = "run",
+) -> SideResult:
+    kept = Results(Cache(folder), key, folder / run)
+    return kept.complete(scenarios, kernel.run, lambda _: None, force=force)
+
+
+def test_what_was_measured_is_not_measured_again(kernel: Kernel, tmp_path: Path) -> None:
+    first = go(kernel, tmp_path, run="one")
+    again = go(kernel, tmp_path, run="two")
+    assert kernel.ran == IDS
+    assert [each.earlier for each in first.outcomes] == [None] * 3
+    assert [each.earlier for each in again.outcomes] == [tmp_path / "one"] * 3
+    assert [dataclasses.replace(each, earlier=None) for each in again.outcomes] == list(first.outcomes)
+    assert (again.boots, again.boot_seconds, again.boot_splats) == (0, 1.5, (SPLAT,))
+
+
+def test_another_key_knows_nothing(kernel: Kernel, tmp_path: Path) -> None:
+    go(kernel, tmp_path)
+    go(kernel, tmp_path, key="other")
+    assert kernel.ran == IDS * 2
+
+
+def test_force_measures_everything_and_keeps_it(kernel: Kernel, tmp_path: Path) -> None:
+    go(kernel, tmp_path, run="one")
+    forced = go(kernel, tmp_path, force=True, run="two")
+    assert kernel.ran == IDS * 2 and {each.earlier for each in forced.outcomes} == {None}
+    assert go(kernel, tmp_path, run="three").outcomes[0].earlier == tmp_path / "two"
+
+
+def test_scenarios_that_were_not_asked_for_before_are_run(kernel: Kernel, tmp_path: Path) -> None:
+    go(kernel, tmp_path, SCENARIOS[:1])
+    result = go(kernel, tmp_path)
+    assert kernel.ran == IDS
+    assert [each.scenario for each in result.outcomes] == IDS
+    assert [each.earlier is None for each in result.outcomes] == [False, True, True]
+    go(kernel, tmp_path, SCENARIOS[:1])
+    assert kernel.ran == IDS, "what a smaller run knew before is still known"
+
+
+def test_a_scenario_whose_file_changed_is_run(kernel: Kernel, tmp_path: Path) -> None:
+    go(kernel, tmp_path)
+    file = tmp_path / "edited.yaml"
+    file.write_text(SCENARIOS[1].file.read_text() + "# edited\n")
+    edited = dataclasses.replace(SCENARIOS[1], file=file)
+    go(kernel, tmp_path, (SCENARIOS[0], edited, SCENARIOS[2]))
+    assert kernel.ran == [*IDS, IDS[1]]
+
+
+@pytest.mark.parametrize("status", [Status.CRASH, Status.HANG, Status.ERROR])
+def test_what_is_not_steady_is_measured_again(kernel: Kernel, tmp_path: Path, status: Status) -> None:
+    kernel.special[IDS[1]] = Outcome(IDS[1], status, "why", 0.1)
+    go(kernel, tmp_path)
+    go(kernel, tmp_path)
+    assert kernel.ran == [*IDS, IDS[1]]
+
+
+def test_a_splat_is_measured_again(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.special[IDS[0]] = Outcome(IDS[0], Status.PASS, "", 0.1, splats=(SPLAT,))
+    go(kernel, tmp_path)
+    del kernel.special[IDS[0]]
+    assert go(kernel, tmp_path).outcomes[0].splats == ()
+    assert kernel.ran == [*IDS, IDS[0]]
+
+
+def test_a_pass_that_became_a_crash_is_not_remembered(kernel: Kernel, tmp_path: Path) -> None:
+    go(kernel, tmp_path)
+    kernel.special[IDS[0]] = Outcome(IDS[0], Status.CRASH, "oops", 0.1)
+    go(kernel, tmp_path, force=True)
+    assert go(kernel, tmp_path).outcomes[0].status is Status.CRASH
+
+
+def test_a_failure_holds_as_long_as_its_evidence_is_there(kernel: Kernel, tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    step = StepResult("1", "bind", False, "success", "ENOSPC", 0.1)
+    fault = IommuFault("00:04.0", 0x1000, "0x59", 3, True)
+    failed = Outcome(IDS[0], Status.FAIL, "why", 0.1, (step,), faults=(fault,), evidence=evidence, lacking="the call")
+    kernel.special[IDS[0]] = failed
+    go(kernel, tmp_path)
+    assert dataclasses.replace(go(kernel, tmp_path).outcomes[0], earlier=None) == failed
+    assert kernel.ran == IDS
+    evidence.rmdir()
+    go(kernel, tmp_path)
+    assert kernel.ran == [*IDS, IDS[0]]
+
+
+def test_a_kernel_that_does_not_boot_is_booted_again(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.failure = "the kernel hangs in boot"
+    go(kernel, tmp_path)
+    go(kernel, tmp_path)
+    assert kernel.ran == IDS * 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"boot_seconds": "x"}'])
+def test_a_file_that_is_no_good_is_no_result(kernel: Kernel, tmp_path: Path, content: bytes) -> None:
+    go(kernel, tmp_path)
+    (tmp_path / "results/k.json").write_bytes(content)
+    go(kernel, tmp_path)
+    assert kernel.ran == IDS * 2
+
+
+def test_the_key_has_all_that_a_result_depends_on(tmp_path: Path) -> None:
+    target = targets.load("x86_64-vtd")
+
+    def key(**changes: Any) -> str:
+        target_ = changes.get("target", target)
+        plan: Any = SimpleNamespace(
+            qemu=changes.get("qemu", Qemu(tmp_path, "10", "q")),
+            target=target_,
+            choice=SimpleNamespace(accelerator=target_.accelerators[changes.get("accelerator", -1)]),
+            channel=changes.get("channel", "serial"),
+        )
+        return results.key(plan, SUITE, changes.get("behaviours", {"multi_pasid": False}), changes.get("parts", ("k",)))
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / target.binary).write_bytes(b"")
+    others = [
+        key(target=target.model_copy(update={"memory_mib": 512})),
+        key(accelerator=0),
+        key(channel="ssh"),
+        key(behaviours={"multi_pasid": True}),
+        key(parts=("l",)),
+        key(qemu=Qemu(tmp_path, "10", "r")),
+        key(qemu=Qemu(tmp_path, "10", "user")),
+    ]
+    assert len({key(), *others}) == 1 + len(others)
+    assert key() == key()
