@@ -6,10 +6,13 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import platformdirs
 
@@ -30,6 +33,9 @@ _FOREIGN = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS", "MAKEOVERRIDES")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 when every number was had, 1 when one is missing, 2 for bad usage."""
     args = _arguments(argv)
+    # Also where a shell that started us in the background has it ignored: what we started must end with us.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     for name in _FOREIGN:
         os.environ.pop(name, None)
     cases = _chosen(args.only)
@@ -109,6 +115,10 @@ def _whole(report: Report, alone: bool) -> bool:
     """Whether every number was had that was asked for."""
     rows = [row for each in report.cases for row in each.measures if not (alone and PEER in row.who)]
     return not any(each.failure for each in report.cases) and not any(row.failure for row in rows)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:
