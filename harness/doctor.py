@@ -57,10 +57,10 @@ class Report:
         return all(each.level is not Level.MISSING for each in self.findings)
 
 
-def require(target: Target) -> None:
+def require(target: Target, door: Door) -> None:
     """Raise InfraError, before any work, when kernels and modules for ``target`` cannot be built here."""
     parts = requirements.needed(("kernel", "agent", target.kernel.cross_compile))
-    requirements.require(parts, f"building a kernel for {target.name}", Door())
+    requirements.require(parts, f"building a kernel for {target.name}", door)
 
 
 def packages() -> tuple[str, ...]:

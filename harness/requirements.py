@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness import fastyaml
 from harness.errors import InfraError
 from harness.proc import Door
 
@@ -81,7 +81,7 @@ class Missing:
 
 def load(file: Path = _FILE) -> tuple[Requirement, ...]:
     """Every requirement there is."""
-    return tuple(Requirement.model_validate(each) for each in yaml.safe_load(file.read_text()))
+    return tuple(Requirement.model_validate(each) for each in fastyaml.load(file.read_text()))
 
 
 def needed(parts: Iterable[str], known: Sequence[Requirement] | None = None) -> tuple[Requirement, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness import data
+from harness import data, fastyaml
 from harness.cache import digest
 from harness.errors import UserError
 
@@ -65,7 +65,7 @@ def load(file: Path | None = None) -> Recipe:
     """Read ``file`` (default: qemu/build.yaml). Raises UserError that names file and key."""
     file = file or data.folder("qemu") / "build.yaml"
     try:
-        return Recipe.model_validate(yaml.safe_load(file.read_text()))
+        return Recipe.model_validate(fastyaml.load(file.read_text()))
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{file}: {error}") from error
     except ValidationError as error:

@@ -6,19 +6,15 @@ server, is made once and kept; what belongs to one run follows it.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import paramiko
-import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict
 
+from harness import fastyaml
 from harness.apt import PrivateApt
 from harness.build import cpio
 from harness.build.elf import Linkage, closure, parse_linkage
@@ -31,7 +27,6 @@ from harness.ui import Ui
 _RECIPE = Path(__file__).with_suffix(".yaml")
 _METHOD = "1"  # raise when the way of making the archive changes
 _READELF = 60.0  # seconds
-_KIND = b"ssh-ed25519"
 
 
 class Recipe(BaseModel):
@@ -49,7 +44,7 @@ class Recipe(BaseModel):
 
 def load_recipe() -> Recipe:
     """The recipe of the SSH root."""
-    return Recipe.model_validate(yaml.safe_load(_RECIPE.read_text()))
+    return Recipe.model_validate(fastyaml.load(_RECIPE.read_text()))
 
 
 # --- the part that is kept ------------------------------------------------------
@@ -130,31 +125,6 @@ def _read(unpacked: Path, path: str) -> bytes:
 
 
 # --- the part of one run --------------------------------------------------------
-def make_keys(run_dir: Path) -> SshKeys:
-    """A client key and a host key of their own for the guests of ``run_dir``, below ``run_dir``/ssh."""
-    folder = run_dir / "ssh"
-    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    client, host = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    text = client.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
-    _write_secret(folder / "client", text)
-    _write_secret(folder / "host", dropbear_key(host))
-    return SshKeys(folder / "client", host_public=_public(host), host_private=folder / "host")
-
-
-def dropbear_key(key: Ed25519PrivateKey) -> bytes:
-    """``key`` as dropbear keeps host keys: string "ssh-ed25519", then 64 as a length, the seed and the public key.
-
-    The format has no document; it is what buf_put_ed25519_priv_key() in dropbear's src/ed25519.c writes, with
-    strings as in RFC 4251, section 5.
-    """
-    raw = serialization.Encoding.Raw
-    seed = key.private_bytes(raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-    public = key.public_key().public_bytes(raw, serialization.PublicFormat.Raw)
-    return _string(_KIND) + _string(seed + public)
-
-
 def guest_initrd(agent: Path, modules: Sequence[Path], ssh: SshKeys | None, ssh_root: Path | None, out: Path) -> Path:
     """Write the guest's initramfs to ``out``: the agent as /init, ``modules`` below /modules in load order.
 
@@ -175,31 +145,17 @@ def guest_initrd(agent: Path, modules: Sequence[Path], ssh: SshKeys | None, ssh_
     if ssh is not None:
         if ssh_root is None or ssh.host_private is None:
             raise ValueError("SSH needs a root and a host key")
-        client = paramiko.Ed25519Key.from_private_key_file(str(ssh.client))
+        from harness.build import sshkeys  # its libraries take a while to load, and the other channel needs none
+
         entries += [
             cpio.folder("etc/dropbear", 0o700),
             cpio.file("etc/dropbear/dropbear_ed25519_host_key", ssh.host_private.read_bytes(), 0o600),
             cpio.folder("root", 0o700),  # dropbear refuses keys in a folder that others may write to
             cpio.folder("root/.ssh", 0o700),
-            cpio.file("root/.ssh/authorized_keys", f"ssh-ed25519 {client.get_base64()}\n", 0o600),
+            cpio.file("root/.ssh/authorized_keys", f"{sshkeys.public_of(ssh.client)}\n", 0o600),
         ]
     with out.open("wb") as sink:
         if ssh is not None and ssh_root is not None:
             sink.write(ssh_root.read_bytes())
         sink.write(cpio.archive(entries))
     return out
-
-
-def _public(key: Ed25519PrivateKey) -> str:
-    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    return f"{_KIND.decode()} {base64.b64encode(_string(_KIND) + _string(raw)).decode()}"
-
-
-def _string(raw: bytes) -> bytes:
-    return len(raw).to_bytes(4, "big") + raw
-
-
-def _write_secret(file: Path, content: bytes) -> None:
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as sink:
-        sink.write(content)

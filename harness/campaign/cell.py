@@ -13,7 +13,7 @@ from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.build.module import Suite as ModuleSources
 from harness.build.qemu import ensure_qemu
-from harness.build.rootfs import ensure_ssh_root, guest_initrd, make_keys
+from harness.build.rootfs import ensure_ssh_root, guest_initrd
 from harness.cache import Cache
 from harness.campaign import results, rows
 from harness.campaign.guest import Plan
@@ -151,7 +151,8 @@ class TargetRun:
         self._folder.mkdir(parents=True, exist_ok=True)  # first: what fails here names it as its evidence
         self._qemu.result()
         qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
-        choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
+        with self._ui.phase("accelerator"):
+            choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
         self._workshop = Workshop(
@@ -168,6 +169,8 @@ class TargetRun:
             keys: SshKeys | None = None
             root: Path | None = None
             if request.channel == "ssh":
+                from harness.build.sshkeys import make_keys  # its libraries take a while to load
+
                 root = ensure_ssh_root(target.arch, self._cache, self._door, self._ui)
                 keys = make_keys(self._folder / side)
             out = self._folder / side / "initramfs.cpio"

@@ -219,6 +219,7 @@ class Session:
         else:
             self._boot(started)
             self._introduce()
+        self._vm.console.prompt.set()
         self.boot_seconds = frozen.boot_seconds if frozen else time.monotonic() - started
 
     def _boot(self, started: float) -> None:

@@ -6,11 +6,13 @@ import base64
 import logging
 import socket
 import time
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from harness.channel.base import LINE_LIMIT, ChannelClosed
 from harness.model import SshKeys
+
+if TYPE_CHECKING:
+    import paramiko
 
 _ATTEMPT = 5.0  # seconds for one connection attempt
 _GREETING = 0.5  # seconds in which a server that is there begins its banner
@@ -24,6 +26,8 @@ class SshChannel:
 
     def __init__(self, port: int, keys: SshKeys, command: str) -> None:
         """Connect to 127.0.0.1:``port``. Raises ChannelClosed when the server is not there or not ours (yet)."""
+        import paramiko  # takes longer to load than all of ours, and the other channel needs none of it
+
         self._buffer = b""
         try:
             raw = socket.create_connection(("127.0.0.1", port), timeout=_ATTEMPT)
@@ -88,6 +92,8 @@ def _await_greeting(raw: socket.socket) -> None:
 
 def _public(known: str) -> paramiko.PKey:
     """The key of a known_hosts value such as ``ssh-ed25519 AAAA...``."""
+    import paramiko  # see SshChannel
+
     kind, _, encoded = known.partition(" ")
     if kind != "ssh-ed25519":
         raise ValueError(f"host key of kind {kind}")

@@ -32,17 +32,21 @@ class Command(Protocol):
         """Do it; the result is the exit status."""
 
 
-def commands() -> tuple[Command, ...]:
-    """Every subcommand, found by being there."""
-    found = (importlib.import_module(f"harness.cli.{each.name}") for each in pkgutil.iter_modules(cli.__path__))
+def commands(word: str = "") -> tuple[Command, ...]:
+    """Every subcommand, found by being there; if one's module is named ``word``, that one alone.
+
+    What the others import is not loaded then.
+    """
+    names = [each.name for each in pkgutil.iter_modules(cli.__path__)]
+    found = (importlib.import_module(f"harness.cli.{name}") for name in ([word] if word in names else names))
     return tuple(cast(Command, module) for module in found if hasattr(module, "NAME"))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(word: str = "") -> argparse.ArgumentParser:
+    """The command line: all of it, or what ``commands(word)`` has."""
     top = argparse.ArgumentParser(prog="kph", description="Does a kernel patch series do what it says?")
     subs = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in commands():
+    for command in commands(word):
         sub = subs.add_parser(command.NAME, help=command.HELP, description=command.HELP)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
@@ -51,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``kph`` command."""
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(words[0] if words else "").parse_args(words)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:

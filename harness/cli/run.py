@@ -19,6 +19,7 @@ from harness.errors import UserError
 from harness.machine import target as targets
 from harness.machine.target import Target
 from harness.model import RunResult, Verdict
+from harness.proc import Door
 from harness.report import trace
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
@@ -85,7 +86,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> int:
         reports = [report.parse_request(text) for text in args.report]
         request = _request(args)
         for target in request.targets:
-            doctor.require(target)
+            doctor.require(target, Door(timeline=ui.timeline))
     folder = _folder(args.run_dir, request.targets)
     ui.say(f"run: {folder}")
     result = Validation(request, folder, Cache.default(), ui).run()

@@ -16,6 +16,10 @@ from harness.verdict.console import ConsoleWatch
 
 KEPT = 64 << 20  # bytes of console written to disk; a guest may print without end
 
+# QEMU sends each byte of the console by itself, which is a wake-up of ours for each on CPUs that the guest needs to
+# boot. Longer, and the socket is full of single bytes (278 of them), and the guest waits.
+_PAUSE = 0.001  # seconds
+
 
 class Console:
     """Reads the console socket in a thread of its own, keeps a bounded log, watches for splats."""
@@ -25,6 +29,7 @@ class Console:
         self.bytes = 0  # received so far
         self.last = time.monotonic()  # when the last byte came
         self.closed = threading.Event()  # set when QEMU closed its end
+        self.prompt = threading.Event()  # set when each byte must be seen at once: verdicts depend on it
         self._watch = ConsoleWatch()
         self._lock = threading.Lock()
         self._peer: socket.socket | None = None
@@ -86,7 +91,7 @@ class Console:
     def _read(self, peer: socket.socket) -> None:
         with self.log.open("ab", buffering=0) as sink:
             while self._take(peer, sink):
-                pass
+                self.prompt.wait(_PAUSE)
         self.closed.set()
 
     def _take(self, peer: socket.socket, sink: io.FileIO) -> bool:
@@ -95,7 +100,7 @@ class Console:
             poll = select.poll()
             poll.register(peer, select.POLLIN)
             poll.poll()
-            with self._lock:
+            with self._lock:  # whoever holds it knows that nothing is on its way from the socket to the watch
                 chunk = peer.recv(65536)
                 self.last = time.monotonic()
                 self._keep(sink, chunk)

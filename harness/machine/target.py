@@ -11,7 +11,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness import data
+from harness import data, fastyaml
 from harness.errors import UserError
 
 ALL = "all"  # in place of a target's name: every target there is
@@ -142,7 +142,7 @@ def load(name: str) -> Target:
 def parse(file: Path) -> Target:
     """Read one target file. Raises UserError that names file and field."""
     try:
-        raw = yaml.safe_load(file.read_text())
+        raw = fastyaml.load(file.read_text())
         return for_host(Target.model_validate({"name": file.stem, **raw}), platform.machine())
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(

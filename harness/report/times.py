@@ -55,6 +55,9 @@ def draw(page: Page, result: RunResult) -> None:
     if small:
         names = ", ".join(dict.fromkeys(line.name for line in small))
         _add(table, _single("others", sum(line.seconds for line in small), names), whole, several)
+    idle = whole - _covered(result.phases)
+    if idle >= _SMALL * whole > 0:
+        _add(table, _single("elsewhere", idle, "in no phase"), whole, several)
     total = sum(line.seconds for line in lines if not line.depth)
     note = "phases overlap" if total > (1 + _SMALL) * whole else ""
     _add(table, _single("whole run", whole, note), whole, several)
@@ -110,6 +113,15 @@ def _inside(phase: Phase, other: Phase) -> bool:
     kernel = bool(phase.side) and (phase.target, phase.side) == (other.target, other.side)
     same = bool(phase.lane) and phase.lane == other.lane
     return (same or kernel) and _finite(other.started) <= _finite(phase.started) and _end(phase) <= _end(other)
+
+
+def _covered(phases: Iterable[Phase]) -> float:
+    """Seconds in which any phase was under way."""
+    covered = until = 0.0
+    for phase in sorted(phases, key=lambda phase: _finite(phase.started)):
+        covered += max(_end(phase) - max(_finite(phase.started), until), 0.0)
+        until = max(until, _end(phase))
+    return covered
 
 
 def _end(phase: Phase) -> float:

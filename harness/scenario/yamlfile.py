@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from harness import fastyaml
+
 PathIn = tuple[str | int, ...]  # keys and indices from the top of a document to a value
 
 
@@ -62,7 +64,7 @@ def read(file: Path, shown: str | None = None) -> Document | Problem:
 
 def parse(text: str, shown: str) -> Document | Problem:
     """``read`` of a text."""
-    loader = yaml.SafeLoader(text)
+    loader = fastyaml.Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:

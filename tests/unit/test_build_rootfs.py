@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.build import cpio, rootfs
 from harness.build.elf import Linkage, closure, parse_linkage
+from harness.build.sshkeys import make_keys
 from harness.cache import Cache
 from harness.errors import InfraError, UserError
 from harness.proc import Door
@@ -52,7 +53,7 @@ def test_modules_keep_their_load_order(tmp_path: Path, parts: tuple[Path, tuple[
 def test_ssh_adds_the_root_and_the_keys_of_the_run(tmp_path: Path, parts: tuple[Path, tuple[Path, ...]]) -> None:
     root = tmp_path / "root.cpio"
     root.write_bytes(cpio.archive([cpio.file("usr/sbin/dropbear", b"server")]))
-    keys = rootfs.make_keys(tmp_path / "run")
+    keys = make_keys(tmp_path / "run")
     image = rootfs.guest_initrd(*parts, keys, root, tmp_path / "initrd")
     found = contents(image)
     assert found["usr/sbin/dropbear"] == b"server" and found["init"] == b"agent"
@@ -65,11 +66,11 @@ def test_ssh_adds_the_root_and_the_keys_of_the_run(tmp_path: Path, parts: tuple[
 
 def test_ssh_without_a_root_is_a_mistake(tmp_path: Path, parts: tuple[Path, tuple[Path, ...]]) -> None:
     with pytest.raises(ValueError, match="root"):
-        rootfs.guest_initrd(*parts, rootfs.make_keys(tmp_path), None, tmp_path / "initrd")
+        rootfs.guest_initrd(*parts, make_keys(tmp_path), None, tmp_path / "initrd")
 
 
 def test_keys_are_for_their_owner_and_differ_between_runs(tmp_path: Path) -> None:
-    first, second = rootfs.make_keys(tmp_path / "a"), rootfs.make_keys(tmp_path / "b")
+    first, second = make_keys(tmp_path / "a"), make_keys(tmp_path / "b")
     assert first.host_private is not None
     for file in (first.client, first.host_private):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -79,7 +80,7 @@ def test_keys_are_for_their_owner_and_differ_between_runs(tmp_path: Path) -> Non
 
 
 def test_the_host_key_is_what_dropbear_reads(tmp_path: Path) -> None:
-    keys = rootfs.make_keys(tmp_path)
+    keys = make_keys(tmp_path)
     assert keys.host_private is not None
     raw = keys.host_private.read_bytes()
     # string "ssh-ed25519", length 64, seed, public key

@@ -111,7 +111,7 @@ def test_exit_status_is_0_when_everything_is_there(
 
 def test_a_run_without_a_compiler_stops_before_work(bare: Path) -> None:
     with pytest.raises(InfraError, match="gcc") as caught:
-        doctor.require(targets.load(targets.known()[0]))
+        doctor.require(targets.load(targets.known()[0]), Door())
     assert "apt-get install" in caught.value.hint and "flex" in caught.value.hint
 
 
@@ -129,11 +129,11 @@ def test_without_a_cross_compiler_only_its_targets_stop(tmp_path: Path, monkeypa
     known = (*requirements.load(), Requirement.model_validate(entry))
     monkeypatch.setattr(requirements, "load", lambda: known)
     monkeypatch.setattr(requirements, "present", lambda each, door: not each.program.startswith(prefix))
-    doctor.require(native)
+    doctor.require(native, Door())
     with pytest.raises(
         InfraError, match=f"{foreign.name} needs what this machine does not have: {prefix}gcc"
     ) as caught:
-        doctor.require(foreign)
+        doctor.require(foreign, Door())
     assert caught.value.hint.endswith("apt-get install -y gcc-pdp11")
     assert "gcc-pdp11" not in doctor.packages(), "no target here asks for it"
     monkeypatch.setattr(targets, "load", lambda name: foreign)

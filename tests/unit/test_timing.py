@@ -163,7 +163,7 @@ def test_phases_are_in_order_of_their_start_and_what_nests_follows() -> None:
 
 
 def test_phases_alike_share_a_line_and_small_ones_another() -> None:
-    scenarios = Phase("scenarios", "base", 9.0, "", "t", 1.0, "a")
+    scenarios = Phase("scenarios", "base", 9.0, "", "t", 0.95, "a")
     boots = [Phase("boot", "base", 1.0, "", "t", 1.5 + number, f"b-{number}") for number in range(3)]
     small = [Phase(name, "", 0.01, "", "", at, "main") for name, at in (("fetch", 0.1), ("apply", 0.2))]
     lines = _table(*boots, *small, scenarios, seconds=10.0)
@@ -171,6 +171,7 @@ def test_phases_alike_share_a_line_and_small_ones_another() -> None:
         ["scenarios", "base", "9.0", "90%"],
         ["boot", "x3", "base", "3.0", "30%"],
         ["others", "0.0", "0%", "fetch,", "apply"],
+        ["elsewhere", "1.0", "10%", "in", "no", "phase"],
         ["whole", "run", "10.0", "100%"],
     ]
 

@@ -47,11 +47,21 @@ def argv(*words: str | Path) -> list[str]:
 
 @pytest.fixture
 def kph(tmp_path: Path) -> Kph:
-    """``kph(*options)`` runs ``kph run`` on Linux 7.3 and x86_64-vtd (others: pass ``tree``, ``target``)."""
+    """``kph(*options)`` runs ``kph run`` on Linux 7.3 and x86_64-vtd (others: pass ``tree``, ``target``).
 
-    def run(*words: str | Path, tree: str = "debian:7.3", target: str = "x86_64-vtd", name: str = "run") -> Ran:
+    ``fresh``: nothing is taken from earlier runs.
+    """
+
+    def run(
+        *words: str | Path,
+        tree: str = "debian:7.3",
+        target: str = "x86_64-vtd",
+        name: str = "run",
+        fresh: bool = True,
+    ) -> Ran:
         folder = tmp_path / name
         options: list[str | Path] = ["run", "--tree", tree, "--target", target, "--run-dir", folder]
+        options += ["--force"] if fresh else []
         done = subprocess.run(
             argv(*options, *words),
             cwd=ROOT,

@@ -21,6 +21,7 @@ _END = 20.0  # seconds from a signal to the end of everything
 def _running(folder: Path, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
     options: list[str | Path] = [
         "run",
+        "--force",
         "--tree",
         "debian:7.3",
         "--target",

@@ -1,0 +1,1 @@
+"""Snapshots of real guests: copies, and copies that are taken back."""
