@@ -72,7 +72,7 @@ class Bench:
         home.mkdir(parents=True, exist_ok=True)
         self.door = Door(home / "commands.log")
         self.ui = Ui(quiet=True)
-        self._accelerator = ""  # of the last run
+        self._accelerators: dict[str, str] = {}  # target -> what its guests run on
         self.evidence = home / "runs"
         shutil.rmtree(self.evidence, ignore_errors=True)  # of the benchmark before
         self.evidence.mkdir()
@@ -113,8 +113,8 @@ class Bench:
         return Peer(self.home / "virtme-ng", self.tree, self.text, self.door, self.say, self._on_kvm)
 
     def _on_kvm(self) -> bool:
-        """Whether the last run had KVM."""
-        return self._accelerator.startswith("kvm")
+        """Whether kph's own guests of this machine's architecture had KVM."""
+        return self._accelerators.get(TARGETS[0], "").startswith("kvm")
 
     def download_qemu(self) -> None:
         """Have QEMU's sources, so that building it downloads nothing."""
@@ -156,7 +156,7 @@ class Bench:
 
     def versions(self) -> Mapping[str, str]:
         """What the runs so far were made with."""
-        found = {"accelerator": self._accelerator} if self._accelerator else {}
+        found = {f"accelerator, {target}": text for target, text in sorted(self._accelerators.items())}
         # Only what has been made is asked: looking must not install anything.
         peer = self.__dict__.get("peer")
         if isinstance(peer, Peer) and peer.ready:
@@ -183,7 +183,7 @@ class Bench:
             raise NotMeasured(f"kph ended with status {status}: {' '.join(words)}") from None
         if report["verdict"] != "pass":
             raise NotMeasured(f"the run's verdict is {reading.verdict(report)}")
-        self._accelerator = reading.accelerator(report)
+        self._accelerators |= reading.accelerators(report)
         return KphRun(run.seconds, report, run.folder, run.peak)
 
 

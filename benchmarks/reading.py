@@ -47,9 +47,9 @@ def verdict(report: Document) -> str:
     return f"{report['verdict']}: {reasons}" if reasons else str(report["verdict"])
 
 
-def accelerator(report: Document) -> str:
-    """What the guests ran on, with the reason."""
-    return "; ".join(sorted({str(each["accelerator"]) for each in report["targets"] if each["accelerator"]}))
+def accelerators(report: Document) -> Mapping[str, str]:
+    """What the guests of each target ran on, with the reason."""
+    return {str(each["name"]): str(each["accelerator"]) for each in report["targets"] if each["accelerator"]}
 
 
 @dataclass(frozen=True)

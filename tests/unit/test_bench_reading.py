@@ -26,7 +26,7 @@ _REPORT = {
     "verdict": "fail",
     "reasons": ["one regressed", "one splat"],
     "timings": [_phase("kernel", "base", 3.0), _phase("scenarios", "base", 8.0), _phase("scenarios", "patched", 6.0)],
-    "targets": [{"accelerator": "tcg: no kvm"}, {"accelerator": "tcg: no kvm"}],
+    "targets": [{"name": "x86", "accelerator": "tcg: no kvm"}, {"name": "arm64", "accelerator": ""}],
     "scenarios": [_row("one", "pass"), _row("two", "skip"), _row("three", "fail")],
 }
 
@@ -53,7 +53,7 @@ def test_a_suite_that_did_not_run_has_no_share() -> None:
 
 def test_words() -> None:
     assert reading.verdict(_REPORT) == "fail: one regressed; one splat"
-    assert reading.accelerator(_REPORT) == "tcg: no kvm"
+    assert reading.accelerators(_REPORT) == {"x86": "tcg: no kvm"}
 
 
 def test_a_command_is_read_as_it_was_written() -> None:
