@@ -6,10 +6,11 @@
 #   make vm-all      the tests with real kernels, everything: also what is too slow for each make test
 #   make mutations   every mutation of the reference series and the SMMU's driver (make test runs some of them)
 #   make qemu-patches   leave out, in turn, the patches to QEMU that can be (builds QEMU a dozen times)
+#   make bench       measure speed, memory and disk beside make and virtme-ng; ARGS="--only a,b --runs 5" (an hour)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint unit vm vm-all mutations qemu-patches clean distclean
+.PHONY: help run test setup lint unit vm vm-all mutations qemu-patches bench clean distclean
 
 BIN := .venv/bin
 # Unit tests run beside each other. Tests with kernels do not: each of them keeps two guests busy.
@@ -46,12 +47,15 @@ mutations: setup
 qemu-patches: setup
 	@KPH_ALL_PATCHES=1 $(BIN)/pytest tests/vm/test_qemu_patches.py $(ARGS)
 
+bench: setup
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 setup:
 	@.ci/setup.sh
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
-	find harness tests -name __pycache__ -prune -exec rm -rf {} +
+	find harness tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf .venv

@@ -42,7 +42,8 @@ class Checkout:
 def checkout(tmp_path: Path) -> Checkout:
     (tmp_path / ".ci").mkdir()
     (tmp_path / "harness").mkdir()
-    shutil.copy(ROOT / ".ci" / "setup.sh", tmp_path / ".ci")
+    for script in ("setup.sh", "apt.sh"):
+        shutil.copy(ROOT / ".ci" / script, tmp_path / ".ci")
     for name in ("pyproject.toml", "harness/requirements.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("python", "pip"):

@@ -1,0 +1,1 @@
+"""One module per letter of the table, found by being there; see benchmarks.case."""
