@@ -54,4 +54,4 @@ class Frozen:
     hello: Mapping[str, Any]  # what its agent said
     facts: Mapping[str, Any]  # what its agent found
     boot_seconds: float  # what its boot took
-    measured: Mapping[str, Any]  # the values of the suite's oracles
+    measured: Mapping[str, Any] | None  # the values of the suite's oracles; None: measure them on each copy

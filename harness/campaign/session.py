@@ -69,10 +69,10 @@ class Session:
     ) -> None:
         self._stack.close()
 
-    def freeze(self, measured: Mapping[str, Any]) -> Frozen:
+    def freeze(self, measured: Mapping[str, Any] | None) -> Frozen:
         """Save the guest for copies; this session is of no more use. Raises SnapshotFailed.
 
-        ``measured``: what the suite's oracles say of it.
+        ``measured``: what the suite's oracles say of it; None where its copies differ from it.
         """
         assert isinstance(self._start, Snapshot)
         hello = self._agent.hello or {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from harness.campaign.boots import Boots
 from harness.campaign.guest import BootFailed, Frozen, Plan
@@ -90,12 +91,16 @@ class SideRunner:
         with ExitStack() as guests:
             guest = self._boots.boot(guests, snapshot)
             with self._slots.busy(), self._ui.phase("snapshot", self._side):
-                try:
-                    measured = self._one.measure(guest)
-                except (StepFailed, AgentRefused, GuestTimeout, GuestLost) as failed:
-                    # Each scenario will meet it, and tell it as its own result.
-                    raise SnapshotFailed(f"the suite's oracles fail: {failed}") from failed
-                return guest.freeze(measured)
+                return guest.freeze(self._measured(guest))
+
+    def _measured(self, guest: Session) -> Mapping[str, Any] | None:
+        if self._plan.guest.ssh is not None:
+            return None  # a copy has another connection, which takes memory of the kernel's
+        try:
+            return self._one.measure(guest)
+        except (StepFailed, AgentRefused, GuestTimeout, GuestLost) as failed:
+            # Each scenario will meet it, and tell it as its own result.
+            raise SnapshotFailed(f"the suite's oracles fail: {failed}") from failed
 
     def run_own_tests(self, tests: OwnTests, patterns: Sequence[str]) -> SideResult:
         """The tests that the guest carries out itself, those whose ids match one of ``patterns``; all without."""

@@ -39,6 +39,7 @@ class World:
         self.ran: list[tuple[str, str]] = []  # (guest's folder, scenario)
         self.running = self.most = 0
         self.guests = 0  # alive
+        self.ssh = False  # whether copies connect anew
         self.skips: set[str] = set()  # scenarios that can tell nothing on this kernel
         self.rewinds = True  # whether a copy can be taken back
         self.trouble: dict[str, list[BaseException | Outcome]] = {}  # scenario, "freeze" or "room" -> what happens
@@ -117,7 +118,7 @@ class FakeOne:
 
     def run(self, guest: Any, scenario: Any, measured: object) -> Outcome:
         copied = isinstance(guest.start, Frozen)
-        assert measured == ({"oracle": 1} if copied else None)
+        assert measured == ({"oracle": 1} if copied and not MADE.ssh else None)
         assert not guest.halted, "it was taken back"
         with MADE.lock:
             MADE.ran.append((guest.evidence.name, scenario.id))
@@ -150,9 +151,11 @@ def told() -> io.StringIO:
 
 @pytest.fixture
 def go(world: World, tmp_path: Path, told: io.StringIO) -> Go:
-    def run(jobs: int, scenarios: Sequence[Any] = SCENARIOS, *, snapshot: bool = True) -> SideResult:
+    def run(
+        jobs: int, scenarios: Sequence[Any] = SCENARIOS, *, snapshot: bool = True, ssh: object = None
+    ) -> SideResult:
         choice = SimpleNamespace(accelerator=None)
-        plan: Any = SimpleNamespace(qemu=None, target=None, guest=None, channel=None, choice=choice)
+        plan: Any = SimpleNamespace(qemu=None, target=None, guest=SimpleNamespace(ssh=ssh), channel=None, choice=choice)
         ui = Ui(Console(file=told, width=200))
         runner = SideRunner(plan, SUITE, {}, "base", tmp_path, Door(), ui, Slots(jobs), snapshot)
         return runner.run(scenarios)
@@ -171,6 +174,12 @@ def test_each_worker_has_a_copy_that_is_taken_back(world: World, go: Go, jobs: i
     assert sorted(name for _, name in world.ran) == sorted(IDS)
     assert set(_guests(world)) == {f"copy-{number + 1}" for number in range(jobs)}
     assert (result.boots, world.most, world.guests) == (1, jobs, 0)
+
+
+def test_where_copies_connect_anew_oracles_are_measured_on_each(world: World, go: Go) -> None:
+    world.ssh = True
+    world.trouble["measure"] = [AssertionError("a connection takes memory of the kernel's")]
+    assert all(each.status is Status.PASS for each in go(1, ssh="keys").outcomes)
 
 
 def test_with_a_qemu_that_cannot_go_back_each_scenario_has_a_new_copy(world: World, go: Go) -> None:
