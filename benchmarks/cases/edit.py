@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import case, edit, reading
+from benchmarks import case, edit, reading, stats
 from benchmarks.bench import SERIES, Bench, KphRun
 from benchmarks.model import Limit, Measure
 from benchmarks.peer import NAME as PEER
@@ -20,6 +20,7 @@ ORDER = 2
 _TARGET = ("--target", "x86_64-vtd")
 _LIMIT = 15.0  # seconds
 _SHARE = 5.0  # seconds for 50 scenarios
+_REST = "start, sources, checkout, kernel, module, store, report: what a longer suite does not lengthen"
 _MAKE = 3600.0  # seconds
 
 
@@ -39,6 +40,7 @@ class _Edits:
             numbers["kernel"] = reading.phase(run.report, "kernel", "patched")
         with contextlib.suppress(NotMeasured):
             numbers["share"] = reading.share(run.report, "patched")
+            numbers["rest"] = run.seconds - reading.phase(run.report, "scenarios", "patched")
         return numbers
 
     def make(self) -> Numbers:
@@ -74,6 +76,7 @@ def measure(bench: Bench) -> Sequence[Measure]:
     bench.kph("--series", SERIES, "--series", bench.patch_file(), *_TARGET)
     taken = alternate(bench.runs, {"kph": edits.kph, "make": edits.make, PEER: edits.peer})
     kph, make, peer = taken["kph"], taken["make"], taken[PEER]
+    rest = stats.pairwise(kph.of("rest"), make.of("seconds"))
     ran = (
         f"{edits.scenarios} scenarios ran; the phase's seconds, boot and snapshot in it, times 50 through their number"
     )
@@ -82,6 +85,7 @@ def measure(bench: Bench) -> Sequence[Measure]:
         case.seconds(KEY, "`make vmlinux` alone", "make", make),
         case.seconds(KEY, "edit to a command run", PEER, peer, note="it runs no tests and has no IOMMU"),
         case.ratios(KEY, "edit to verdict", kph, make, "kph / make", Limit(1.5)),
+        case.ratio(KEY, "all but the suite", "kph / make", rest, Limit(1.5), note=_REST),
         case.ratios(KEY, "edit to verdict", kph, peer, f"kph / {PEER}"),
         case.seconds(KEY, "of it building the kernel", "kph", kph, "kernel"),
         case.seconds(KEY, "of it the suite, for 50 scenarios", "kph", kph, "share", _SHARE, ran),
