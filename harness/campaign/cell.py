@@ -139,7 +139,10 @@ class TargetRun:
         def measure(scenarios: Sequence[Scenario]) -> SideResult:
             return self._runner(side, plan).run(scenarios)
 
-        return lambda: kept.complete(request.scenarios, measure, self._ui.say, force=request.force)
+        def waiting(_: str) -> None:
+            self._ui.say(f"{side}: another is measuring the same kernel; waiting for its results")
+
+        return lambda: kept.complete(request.scenarios, measure, waiting, force=request.force)
 
     def _runner(self, side: str, plan: Plan) -> SideRunner:
         # QMP, channels and the console's patterns take 50 ms to load: not in a run that measures nothing.

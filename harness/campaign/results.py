@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,14 +70,15 @@ class Results:
             kept = None if force else self._load()
             known = self._known(kept, scenarios) if kept else {}
             rest = [scenario for scenario in scenarios if scenario.id not in known]
+            trouble: tuple[str, ...] = ()
             if kept and not rest:
                 fresh = SideResult((), kept.boot_splats, 0, kept.boot_seconds, "")
             else:
                 fresh = measure(self._longest_first(rest))
-                self._keep(fresh, rest)
+                trouble = self._kept(fresh, rest)
         found = {**known, **{outcome.scenario: outcome for outcome in fresh.outcomes}}
         outcomes = tuple(found[scenario.id] for scenario in scenarios)
-        return dataclasses.replace(fresh, outcomes=outcomes, notes=_notes(tuple(known.values()), len(scenarios)))
+        return dataclasses.replace(fresh, outcomes=outcomes, notes=(*_notes(known.values(), len(scenarios)), *trouble))
 
     def _longest_first(self, scenarios: Iterable[Scenario]) -> list[Scenario]:
         """So that no worker is at a long one still when the others are done; new ones keep their order."""
@@ -103,9 +104,18 @@ class Results:
             of, outcome = kept.outcomes.get(scenario.id, ("", None))
             if outcome is None or of != _file_digest(scenario):
                 continue
-            if outcome.evidence is None or outcome.evidence.is_dir():  # else its failure could not be looked into
-                known[scenario.id] = dataclasses.replace(outcome, started=0.0, worker="")
+            evidence = outcome.evidence if outcome.evidence and outcome.evidence.is_dir() else None
+            if evidence or outcome.status is not Status.FAIL:  # else nobody could look into the failure
+                known[scenario.id] = dataclasses.replace(outcome, started=0.0, worker="", evidence=evidence)
         return known
+
+    def _kept(self, fresh: SideResult, scenarios: Iterable[Scenario]) -> tuple[str, ...]:
+        """Keep what was measured; what is to be said if that fails, which costs this run nothing."""
+        try:
+            self._keep(fresh, scenarios)
+        except OSError as error:
+            return (f"the results are not kept for later runs: {error}",)
+        return ()
 
     def _keep(self, fresh: SideResult, scenarios: Iterable[Scenario]) -> None:
         """Add what was measured, unless the kernel did not boot."""
@@ -125,7 +135,7 @@ class Results:
         write_whole(self._file, _form().dump_json(kept))
 
 
-def _notes(known: Sequence[Outcome], count: int) -> tuple[str, ...]:
+def _notes(known: Collection[Outcome], count: int) -> tuple[str, ...]:
     if not known:
         return ()
     runs = sorted({outcome.earlier.name for outcome in known if outcome.earlier})

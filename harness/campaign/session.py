@@ -89,9 +89,10 @@ class Session:
         if not isinstance(self._start, Frozen) or self._agent.waiting or not self._start.snapshot.can_rewind(self._vm):
             return
         self._disconnect()
-        self._start.snapshot.stop(self._vm)
+        with contextlib.suppress(SnapshotFailed):  # it has ended by itself, and is thrown away
+            self._start.snapshot.stop(self._vm)
+            self.halted = True
         self._vm.console.catch_up(_LAST_WORDS)
-        self.halted = True
 
     def rewind(self) -> None:
         """Make a copy that was halted pristine again; its logs begin here. Raises SnapshotFailed."""

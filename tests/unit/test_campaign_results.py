@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,11 +148,27 @@ def test_a_failure_holds_as_long_as_its_evidence_is_there(kernel: Kernel, tmp_pa
     assert kernel.ran == [*IDS, IDS[0]]
 
 
+def test_a_pass_holds_without_its_logs(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.special[IDS[0]] = Outcome(IDS[0], Status.PASS, "", 0.1, evidence=tmp_path / "gone")
+    go(kernel, tmp_path)
+    assert go(kernel, tmp_path).outcomes[0].evidence is None and kernel.ran == IDS
+
+
 def test_a_kernel_that_does_not_boot_is_booted_again(kernel: Kernel, tmp_path: Path) -> None:
     kernel.failure = "the kernel hangs in boot"
     go(kernel, tmp_path)
     go(kernel, tmp_path)
     assert kernel.ran == IDS * 2
+
+
+def test_a_full_disk_costs_the_next_run_only(kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(results, "write_whole", full)
+    result = go(kernel, tmp_path)
+    assert [each.scenario for each in result.outcomes] == IDS
+    assert any("not kept for later runs" in note and "No space left" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"boot_seconds": "x"}'])
