@@ -145,7 +145,8 @@ class Bench:
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.evidence))
         argv: list[str | Path] = [_KPH, "run", "--tree", TREE, *words, "--quiet", "--run-dir", folder / "evidence"]
         log = folder / "output"
-        env = {"XDG_CACHE_HOME": str(self.home / "cache")}
+        # As a user starts it: with the bytecode that an earlier run left, whatever this shell says.
+        env = {"XDG_CACHE_HOME": str(self.home / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
         started = time.monotonic()
         with self.door.spawn(argv, env=env, cwd=self.home, output=log) as child:
             with Sampler(child.pid) if watch else contextlib.nullcontext() as sampler:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import re
 import shutil
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -98,6 +96,10 @@ def release_file(release: Release, mirror: Path | None, downloads: Path) -> Path
             return folder / name
     downloads.mkdir(parents=True, exist_ok=True)
     partial = downloads / f".{name}.{os.getpid()}"
+    # Seldom needed, and slow to load.
+    import http.client
+    import urllib.request
+
     try:
         with urllib.request.urlopen(release.url, timeout=60) as source, partial.open("wb") as sink:
             shutil.copyfileobj(source, sink, _BLOCK)

@@ -7,7 +7,9 @@ input, 3 the harness or host failed, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
+import os
 import pkgutil
 import signal
 import sys
@@ -55,6 +57,7 @@ def parser(word: str = "") -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``kph`` command."""
+    _hurry()
     words = sys.argv[1:] if argv is None else argv
     args = parser(words[0] if words else "").parse_args(words)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -69,6 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
+
+
+def _hurry() -> None:
+    """What costs a short run time, and a long one nothing to leave out: 40 of 440 ms."""
+    gc.set_threshold(100_000, 50, 50)  # models and parsed files by the ten thousand, none of them garbage
+    # pydantic looks for plugins in every package that is installed (its docs, "Plugins"); we have none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
