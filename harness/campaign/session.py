@@ -22,6 +22,7 @@ from harness.machine.vm import Vm
 from harness.model import Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
+from harness.scenario.needs import FLAVOUR
 
 _LAST_WORDS = 3.0  # seconds for the console to end after a panic
 _REPLY = 15.0  # seconds for the first requests
@@ -277,7 +278,7 @@ class Session:
         reply = self.call("roles", roles)
         if reply.get("ret", -1) < 0:
             raise GuestLost(f"the agent does not take the roles: {reply}")
-        self.facts = self.call("facts")
+        self.facts = {**self.call("facts"), FLAVOUR: self._plan.flavour}
 
     def _boot_failure(self, status: Status | None, reason: str) -> BootFailed:
         words = self.last_words(lost=status is None)
