@@ -141,8 +141,6 @@ char *cmdline_value(const char *name);		/* malloc()ed; NULL if absent; "" withou
 ssize_t read_small(const char *path, char *to, size_t size);	/* NUL-terminated; -errno */
 int write_small(const char *path, const char *text);		/* 0, -errno */
 int write_all(int fd, const void *data, size_t length);		/* 0, -errno */
-/* Objects in use and their size, from sysfs, which also knows merged caches. -ENOENT: no such cache. */
-int slab_count(const char *cache, uint64_t *objects, uint64_t *size);
 bool name_ok(const char *name);			/* fit for an actor, a buffer, a role */
 const char *role_device(const char *role);	/* the role's device, or the word itself */
 bool role_each(unsigned int *state, char *name, char *device, size_t size);

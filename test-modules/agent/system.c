@@ -170,7 +170,8 @@ static int64_t op_write_file(const struct request *req, struct reply *reply)
 	return 0;
 }
 
-int slab_count(const char *cache, uint64_t *objects, uint64_t *size)
+/* Objects in use and their size, from sysfs, which also knows merged caches. -ENOENT: no such cache. */
+static int slab_count(const char *cache, uint64_t *objects, uint64_t *size)
 {
 	char path[128], text[64];
 

@@ -3,88 +3,22 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "ops_sweep.h"
 
 #define POINTS_MAX	2000
 #define ROUNDS_MAX	1000
 #define LEAK_ROUNDS	4	/* fewer cannot be told from what the kernel does for itself */
-#define LEAK_MS		2000	/* what is freed late is free then */
-#define SETTLE_MS	2
 
 static const char *const call_names[CALLS] = { "bind", "unbind", "exit", "exec" };
-
-/* What the code under test can leak. nr_iommu_pages stands for page tables and tables of PASIDs. */
-static const char *const caches[] = {
-	"kmalloc-8", "kmalloc-16", "kmalloc-32", "kmalloc-64", "kmalloc-96", "kmalloc-128", "kmalloc-192", "kmalloc-256",
-	"kmalloc-512", "kmalloc-1k", "kmalloc-2k", "kmalloc-4k", "kmalloc-8k", "radix_tree_node", "mm_struct",
-};
-#define CACHES	(sizeof(caches) / sizeof(*caches))
-
-struct census {
-	uint64_t count[CACHES + 1];
-};
 
 /* What a walk found. */
 struct found {
 	uint64_t points, calls, failed, survived, killed;
 	char wrong[96];		/* "": nothing */
 };
-
-static uint64_t iommu_pages(void)
-{
-	static char text[16384];
-	char *line;
-
-	if (read_small("/proc/vmstat", text, sizeof(text)) < 0)
-		return 0;
-	line = strstr(text, "nr_iommu_pages ");
-	return line ? strtoull(line + strlen("nr_iommu_pages "), NULL, 10) : 0;
-}
-
-static void take_census(struct census *census)
-{
-	uint64_t size;
-
-	for (size_t i = 0; i < CACHES; i++)
-		if (slab_count(caches[i], &census->count[i], &size))
-			census->count[i] = 0;
-	census->count[CACHES] = iommu_pages();
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
-/* What has grown since by `least` or more, and does not come back: its name, or NULL. */
-static const char *grown(const struct census *before, uint64_t least, uint64_t *by)
-{
-	int64_t end = now_ms() + LEAK_MS;
-	const char *name;
-	struct census now;
-	uint64_t cpus;
-
-	do {
-		settle(SETTLE_MS, &cpus);
-		take_census(&now);
-		name = NULL;
-		for (size_t i = 0; i <= CACHES; i++)
-			if (now.count[i] >= before->count[i] + least) {
-				*by = now.count[i] - before->count[i];
-				name = i < CACHES ? caches[i] : "nr_iommu_pages";
-			}
-	} while (name && now_ms() < end);
-	return name;
-}
 
 /* Whether the list, separated by commas, has the error's name. */
 static bool listed(const char *list, int64_t error)
@@ -170,9 +104,9 @@ static uint32_t leaking_point(const struct request *req, const struct sweep *swe
 	uint64_t by;
 
 	for (uint32_t nth = 1; nth <= points; nth++) {
-		take_census(&before);
+		census_take(&before);
 		walk(req, sweep, nth, nth, round, &found);
-		if (grown(&before, arg_u64(req, "rounds", 8), &by))
+		if (census_grown(&before, arg_u64(req, "rounds", 8), &by))
 			return nth;
 	}
 	return 0;
@@ -180,7 +114,7 @@ static uint32_t leaking_point(const struct request *req, const struct sweep *swe
 
 static void sweep_all(const struct request *req, const struct sweep *sweep, struct round *round, struct found *found)
 {
-	uint64_t rounds = arg_u64(req, "rounds", 8), by = 0, cpus;
+	uint64_t rounds = arg_u64(req, "rounds", 8), by = 0;
 	struct found warm = { 0 };
 	struct census before;
 	const char *leak;
@@ -191,16 +125,15 @@ static void sweep_all(const struct request *req, const struct sweep *sweep, stru
 		*found = warm;
 		return;
 	}
-	settle(SETTLE_MS, &cpus);
-	take_census(&before);
+	census_take(&before);
 	walk(req, sweep, 1, POINTS_MAX, round, found);
 	if (*found->wrong || rounds < LEAK_ROUNDS)
 		return;
-	leak = grown(&before, rounds, &by);
+	leak = census_grown(&before, rounds, &by);
 	if (leak)
-		snprintf(found->wrong, sizeof(found->wrong), "point %u leaks: %s grew by %llu in %llu rounds",
-			 leaking_point(req, sweep, found->points, round), leak, (unsigned long long)by,
-			 (unsigned long long)rounds);
+		snprintf(found->wrong, sizeof(found->wrong), "%s grew by %llu; of %llu calls each, point %u leaks", leak,
+			 (unsigned long long)by, (unsigned long long)rounds,
+			 leaking_point(req, sweep, found->points, round));
 }
 
 /* NULL, or what is wrong with the request. */
@@ -220,8 +153,8 @@ static const char *parse(const struct request *req, struct sweep *sweep)
 		return "rounds is 1 to 1000, a PASID 0 to 4294967295";
 	if (arg_bool(req, "orphan", false) && sweep->call != CALL_UNBIND && sweep->call != CALL_EXIT)
 		return "orphan is for unbind and exit";
-	sweep->device = role_device(arg_text(req, "device", ""));
-	sweep->beside = role_device(arg_text(req, "beside", ""));
+	snprintf(sweep->device, sizeof(sweep->device), "%s", role_device(arg_text(req, "device", "")));
+	snprintf(sweep->beside, sizeof(sweep->beside), "%s", role_device(arg_text(req, "beside", "")));
 	sweep->own = arg_given(req, "pasid");
 	sweep->pasid = arg_u64(req, "pasid", 0);
 	sweep->held = held;
@@ -259,7 +192,7 @@ static int64_t op_sweep(const struct request *req, struct reply *reply)
 	reply_u64(reply, "failed", found.failed);
 	reply_u64(reply, "survived", found.survived);
 	reply_u64(reply, "killed", found.killed);
-	reply_u64(reply, "calls", found.calls);
+reply_u64(reply, "calls", found.calls);
 	reply_text(reply, "kinds", fail_pages_ready() ? "slab and pages" : "slab");
 	return *found.wrong ? reply_fail(reply, EUCLEAN, found.wrong) : 0;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A sweep: each memory allocation of one call fails once. ops_sweep.c walks, ops_sweep_call.c makes the calls. */
+/*
+ * A sweep: each memory allocation of one call fails once. ops_sweep.c walks, ops_sweep_call.c makes the calls,
+ * ops_sweep_census.c finds what they leak.
+ */
 #ifndef KPH_OPS_SWEEP_H
 #define KPH_OPS_SWEEP_H
 
@@ -11,8 +14,8 @@ enum call { CALL_BIND, CALL_UNBIND, CALL_EXIT, CALL_EXEC, CALLS };
 
 struct sweep {
 	enum call call;
-	const char *device;
-	const char *beside;	/* another device that the process is bound to; "": none */
+	char device[KPH_SVA_NAME_MAX];
+	char beside[KPH_SVA_NAME_MAX];	/* another device that the process is bound to; "": none */
 	bool own;
 	uint32_t pasid;		/* own */
 	uint32_t held;		/* bonds with the device that the process has before the call */
@@ -35,5 +38,16 @@ struct round {
 
 /* Makes the call; nth 0: no allocation fails. */
 void sweep_round(const struct sweep *sweep, uint32_t nth, struct round *round);
+
+#define CENSUS_MAX	20
+
+/* How much there is of everything that the code under test can leak. */
+struct census {
+	uint64_t count[CENSUS_MAX];
+};
+
+void census_take(struct census *census);
+/* What has grown since by `least` or more, and does not come back: its name, or NULL. */
+const char *census_grown(const struct census *before, uint64_t least, uint64_t *by);
 
 #endif

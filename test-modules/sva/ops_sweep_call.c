@@ -54,18 +54,18 @@ static void let_go(int fd, struct round *round, const char *what)
 		well(round, sva_unbind(fd, round->bonds[--round->count], NULL), what);
 }
 
-/* Everything that the process is to have before the call. Returns its file. */
-static int prepare(const struct sweep *sweep, struct round *round)
+/* Everything that the process is to have before the call. Returns its file; *beside is that of the other device. */
+static int prepare(const struct sweep *sweep, struct round *round, int *beside)
 {
-	int fd = sweep->shared < 0 ? device_open(sweep->device) : sweep->shared, beside;
+	int fd = sweep->shared < 0 ? device_open(sweep->device) : sweep->shared;
 
 	if (!well(round, fd, "open"))
 		return -1;
 	if (*sweep->beside) {
-		beside = device_open(sweep->beside);
-		if (!well(round, beside, "open beside") || !hold(sweep, beside, round, "bind beside"))
+		*beside = device_open(sweep->beside);
+		if (!well(round, *beside, "open beside") || !hold(sweep, *beside, round, "bind beside"))
 			return -1;
-		round->count = 0;	/* ends with the process */
+		round->count = 0;	/* ends with its file */
 	}
 	if (sweep->rebound) {
 		if (!hold(sweep, fd, round, "first bind"))
@@ -150,7 +150,7 @@ static void call_exec(const struct sweep *sweep, int fd, uint32_t nth, struct ro
 
 static void __attribute__((noreturn)) child(const struct sweep *sweep, uint32_t nth, struct round *round)
 {
-	int fd = prepare(sweep, round);
+	int beside = -1, fd = prepare(sweep, round, &beside);
 
 	round->left = nth;
 	if (fd < 0)
@@ -164,7 +164,10 @@ static void __attribute__((noreturn)) child(const struct sweep *sweep, uint32_t 
 	else if (sweep->call == CALL_EXIT) {
 		round->made = true;
 		arm(round, nth);
+		_exit(0);
 	}
+	/* An mm that is released with a bond waits for an SRCU grace period, ten times as long as all else. */
+	close(beside);
 	_exit(0);
 }
 
