@@ -110,7 +110,7 @@ import stat
 import sys
 
 TIMEOUT = 60  # seconds to wait for one reply
-VARYING = {"us", "pid", "boot_id", "retries", "tries"}  # results that differ from run to run
+VARYING = {"us", "pid", "boot_id", "retries", "tries", "live"}  # results that differ from run to run
 STEPS = [
 @STEPS@
 ]
