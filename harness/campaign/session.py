@@ -172,8 +172,8 @@ class Session:
         if folder == self.evidence:
             return
         begin = self._begin
+        (folder / "console.log").write_bytes(self._vm.console.raw(begin.console))
         for name, since in (
-            ("console.log", begin.console),
             ("trace.log", begin.trace),
             ("protocol.log", begin.protocol),
             ("qemu.log", 0),

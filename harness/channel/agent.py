@@ -95,7 +95,7 @@ class AgentLink:
         self._write("< ", line.decode(errors="replace"))
         reply = _object(line)
         number = reply.get("id")
-        if isinstance(number, int) and number in self._waiting:
+        if type(number) is int and number in self._waiting:  # true is 1, too
             self._replies[number] = reply
             return
         if reply.get("hello") == "kph-agent" and self.hello is None:
@@ -115,8 +115,11 @@ class AgentLink:
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
+    """What the line says; nothing when it is no flat object of strings, integers and booleans, ``ret`` an integer."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # deeper than the parser goes
         return {}
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or not all(isinstance(each, str | int) for each in value.values()):
+        return {}
+    return value if isinstance(value.get("ret", 0), int) else {}
