@@ -27,7 +27,15 @@ class AgentLink:
     ``gone`` tells why the guest can no longer answer (a panic, QEMU's end), or None.
     """
 
-    def __init__(self, channel: Channel, gone: Callable[[], str | None], log: Path) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        gone: Callable[[], str | None],
+        log: Path,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``now``: the time by which deadlines go."""
+        self._now = now
         self._channel = channel
         self._gone = gone
         self._log = log
@@ -70,10 +78,10 @@ class AgentLink:
         while token not in self._replies:
             if waited >= deadline:
                 raise GuestTimeout(f"no answer within {deadline:.1f} s to {self._waiting.get(token, token)}")
-            started = time.monotonic()
+            started = self._now()
             self._pump(min(_SLICE, deadline - waited))
             # A host that was paused paused the guest, too: such a gap is not the guest's.
-            waited += min(time.monotonic() - started, 2 * _SLICE)
+            waited += min(self._now() - started, 2 * _SLICE)
         self._waiting.pop(token, None)
         return self._replies.pop(token)
 

@@ -31,7 +31,6 @@ class Console:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.bytes = 0  # received so far
-        self.last = time.monotonic()  # when the last byte came
         self.closed = threading.Event()  # set when QEMU closed its end
         self.prompt = threading.Event()  # set when each byte must be seen at once: verdicts depend on it
         self._watch = ConsoleWatch()
@@ -68,7 +67,6 @@ class Console:
         """What comes from here on is another guest's: the next lines and splats are its first."""
         with self._lock:
             self._watch = ConsoleWatch()
-            self.last = time.monotonic()
 
     def watch(self) -> ConsoleWatch:
         """The parser's state; take what you need and do not keep it."""
@@ -93,10 +91,6 @@ class Console:
         with self._lock:
             return head + self._tail.since(mark)
 
-    def silent_for(self) -> float:
-        """Seconds since the last byte."""
-        return time.monotonic() - self.last
-
     def _read(self, peer: socket.socket) -> None:
         with self.log.open("ab", buffering=0) as sink:
             while self._take(peer, sink):
@@ -113,7 +107,6 @@ class Console:
             poll.poll()
             with self._lock:  # whoever holds it knows that nothing is on its way from the socket to the watch
                 chunk = peer.recv(65536)
-                self.last = time.monotonic()
                 self._keep(sink, chunk)
                 self._watch.feed(chunk)
         except (OSError, ValueError):  # closed by us
