@@ -7,10 +7,11 @@
 #   make mutations   every mutation of the reference series and the SMMU's driver (make test runs some of them)
 #   make qemu-patches   leave out, in turn, the patches to QEMU that can be (builds QEMU a dozen times)
 #   make bench       measure speed, memory and disk beside make and virtme-ng; ARGS="--only a,b --runs 5" (an hour)
+#   make steady      the same run fifty times over, half of them on a loaded host (docs/steadiness.md)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint unit vm vm-all mutations qemu-patches bench clean distclean
+.PHONY: help run test setup lint unit vm vm-all mutations qemu-patches bench steady clean distclean
 
 BIN := .venv/bin
 # Unit tests run beside each other. Tests with kernels do not: each of them keeps two guests busy.
@@ -49,6 +50,9 @@ qemu-patches: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+steady: setup
+	@$(BIN)/python -m benchmarks.steady $(ARGS)
 
 setup:
 	@.ci/setup.sh

@@ -209,6 +209,16 @@ class Row:
     change: Change
     new_splats: tuple[Splat, ...] = ()  # on patched, not on base
 
+    @property
+    def place(self) -> str:
+        """See ``place``."""
+        return place(self.target, self.flavour)
+
+
+def place(target: str, flavour: str) -> str:
+    """Where something ran, for people: the target, and the flavour unless it is the plain one."""
+    return target if flavour == "base" else f"{target} ({flavour})"
+
 
 class Verdict(StrEnum):
     """What the run says of the series (or of the tree when there is none)."""
@@ -226,14 +236,14 @@ class Phase:
     side: str  # base, patched, or empty
     seconds: float  # wall time
     note: str = ""  # e.g. "from cache"
-    target: str = ""  # empty for what all targets share
+    target: str = ""  # which target, with its flavour (Cell.place); empty for what all of them share
     started: float = 0.0  # seconds since the start of the run
     lane: str = ""  # thread it ran in: phases of one lane are inside of or after each other
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One target of a run."""
+    """One target of a run, with kernels of one flavour."""
 
     target: str
     verdict: Verdict  # of this target alone
@@ -243,6 +253,12 @@ class Cell:
     boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
     facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
     notes: tuple[str, ...] = ()  # how it was measured, where that is not as the reader would think
+    flavour: str = "base"  # "base" when there is none on top
+
+    @property
+    def place(self) -> str:
+        """See ``place``."""
+        return place(self.target, self.flavour)
 
 
 @dataclass(frozen=True)
@@ -250,11 +266,10 @@ class RunResult:
     """Everything a report needs."""
 
     run: Path  # run directory
-    verdict: Verdict  # over all targets
-    reasons: tuple[str, ...]  # why, worst first, with the target where there are several; empty for a plain pass
+    verdict: Verdict  # over all cells
+    reasons: tuple[str, ...]  # why, worst first, with the cell's place where there are several; empty for a plain pass
     tree: Tree
     series: Series | None
-    flavour: str
     suite: str
     channel: str
     cells: tuple[Cell, ...]  # one or more, in the order asked for
@@ -263,5 +278,5 @@ class RunResult:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Every row, target after target."""
+        """Every row, cell after cell."""
         return tuple(row for cell in self.cells for row in cell.rows)

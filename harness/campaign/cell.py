@@ -1,4 +1,4 @@
-"""One target of a run: its machine, its kernels, its suite on each of them."""
+"""One cell of a run: a target's machine, its kernels of one flavour, the suite on each of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.campaign.slots import Slots
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
-from harness.model import Cell, Guest, Kernel, Module, Outcome, SshKeys, Status, Tree
+from harness.model import Cell, Guest, Kernel, Module, Outcome, SshKeys, Status, Tree, place
 from harness.proc import Door
 from harness.scenario.schema import Scenario, Suite
 from harness.ui import Ui
@@ -38,17 +38,18 @@ _UNREAD = "the series touches no file that the build reads, so this is the base'
 _SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 
-class TargetRun:
+class CellRun:
     """``build()`` each side in turn, ``cell()`` at the end; suites run in a pool meanwhile.
 
-    Beside other targets, an error of the user or the host that concerns this target alone is its result, so that the
-    others go on; the only target of a run raises it.
+    Beside other cells, an error of the user or the host that concerns this cell alone is its result, so that the
+    others go on; the only cell of a run raises it.
     """
 
     def __init__(
         self,
         request: Request,
         target: Target,
+        flavour: str,
         slots: Slots,
         qemu: Future[None],
         folder: Path,
@@ -56,11 +57,12 @@ class TargetRun:
         door: Door,
         ui: Ui,
     ) -> None:
-        """``slots`` are shared with the other targets; ``qemu`` ends when our QEMU is built."""
-        self._request, self._target, self._slots, self._folder = request, target, slots, folder
+        """``slots`` are shared with the other cells; ``qemu`` ends when our QEMU is built."""
+        self._request, self._target, self._flavour = request, target, flavour
+        self._slots, self._folder, self._place = slots, folder, place(target.name, flavour)
         self._qemu = qemu
         self._cache, self._door = cache, door
-        self._ui = ui.view(target.name, request.several)
+        self._ui = ui.view(self._place, request.several)
         self._running: dict[str, Future[SideResult]] = {}
         self._plan_for: Callable[[Guest], Plan] | None = None  # once there is a machine
         self._unusable: KphError | None = None  # why there is none
@@ -84,9 +86,8 @@ class TargetRun:
         """What came of it; waits for the suites."""
         results = {side: future.result() for side, future in self._running.items()}
         summaries = {scenario.id: scenario.summary for scenario in self._request.scenarios}
-        request = self._request
-        name = self._target.name
-        return rows.cell(name, request.flavour, summaries, results, self._accelerator, self._facts, request.suite.name)
+        names = (self._target.name, self._flavour)
+        return rows.cell(*names, summaries, results, self._accelerator, self._facts, self._request.suite.name)
 
     # --- in the order in which it happens ------------------------------------------
     def _prepared(self, side: str, tree: Tree) -> Callable[[], SideResult]:
@@ -134,7 +135,8 @@ class TargetRun:
             return lambda: self._runner(side, plan).run_own_tests(own, request.patterns)
         identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
         key = results.key(plan, request.suite, request.behaviours, identities)
-        kept = Results(self._cache, key, self._folder, f"{request.suite.name}-{plan.target.name}")
+        kind = f"{request.suite.name}-{plan.target.name}-{plan.flavour}"
+        kept = Results(self._cache, key, self._folder, kind)
 
         def measure(scenarios: Sequence[Scenario]) -> SideResult:
             return self._runner(side, plan).run(scenarios)
@@ -164,9 +166,9 @@ class TargetRun:
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
         self._workshop = Workshop(
-            target.kernel, target.arch, request.flavour, self._cache, self._door, self._ui, self._folder
+            target.kernel, target.arch, self._flavour, self._cache, self._door, self._ui, self._folder
         )
-        return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND)
+        return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND, self._flavour)
 
     def _guest(self, side: str, kernel: Kernel, module: Module) -> Guest:
         request, target = self._request, self._target
@@ -188,7 +190,7 @@ class TargetRun:
 
     def _guarded(self, side: str, work: Callable[[], SideResult]) -> SideResult:
         try:
-            with self._ui.timeline.lane(f"{self._target.name} {side}"), self._ui.phase("scenarios", side):
+            with self._ui.timeline.lane(f"{self._place} {side}"), self._ui.phase("scenarios", side):
                 return work()
         except KphError as error:
             return self._hopeless(error)

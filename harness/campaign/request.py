@@ -25,7 +25,7 @@ class Request:
     scenarios: tuple[Scenario, ...]  # none when the suite's tests are the guest's own
     patterns: tuple[str, ...]  # --scenario, which chooses among those, too
     behaviours: Mapping[str, Plain]  # what the suite expects of this series
-    flavour: str
+    flavours: tuple[str, ...]  # kernel configurations, one or more, in order
     channel: str
     accelerator: str | None  # --accel
     qemu: Path | None  # --qemu
@@ -35,8 +35,8 @@ class Request:
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one target."""
-        return len(self.targets) > 1
+        """Whether there is more than one cell: target and flavour."""
+        return len(self.targets) * len(self.flavours) > 1
 
 
 def write(request: Request, file: Path) -> None:
@@ -51,7 +51,7 @@ def write(request: Request, file: Path) -> None:
         "scenarios": [scenario.id for scenario in request.scenarios],
         "patterns": request.patterns,
         "behaviours": dict(request.behaviours),
-        "flavour": request.flavour,
+        "flavours": request.flavours,
         "channel": request.channel,
         "snapshot": request.snapshot,
         "jobs": request.jobs,

@@ -152,7 +152,14 @@ def key(plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], parts: Iterab
 
     ``parts`` are the identities of what the guest boots. The harness itself counts: it carries the steps out.
     """
-    words = [suite.name, plan.channel, plan.target.model_dump_json(), plan.choice.accelerator.name, *parts]
+    words = [
+        suite.name,
+        plan.channel,
+        plan.flavour,
+        plan.target.model_dump_json(),
+        plan.choice.accelerator.name,
+        *parts,
+    ]
     words += [plan.qemu.key, *(f"{name}={behaviours[name]}" for name in sorted(behaviours))]
     if plan.qemu.key == "user":  # the folder may hold another one by now
         binary = plan.qemu.folder / "bin" / plan.target.binary

@@ -21,7 +21,7 @@ def cell(
     facts: Mapping[str, object],
     whole: str,
 ) -> Cell:
-    """What a run says of one target.
+    """What a run says of one target and flavour.
 
     ``results``: side (base, patched) -> what it did. ``summaries``: id -> summary of the scenarios asked for, in order;
     outcomes of other ids follow. ``whole`` is the id that stands for all of them when nobody knows any.
@@ -51,7 +51,8 @@ def cell(
         "boot_seconds": {side: round(result.boot_seconds, 3) for side, result in results.items()},
     }
     notes = tuple(f"{side}: {note}" for side, result in results.items() for note in result.notes)
-    return Cell(target, verdict, (*failures, *reasons), accelerator, rows, boot_splats, {**facts, **numbers}, notes)
+    told = (*failures, *reasons)
+    return Cell(target, verdict, told, accelerator, rows, boot_splats, {**facts, **numbers}, notes, flavour)
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

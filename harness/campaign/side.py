@@ -20,7 +20,6 @@ from harness.model import Outcome, Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout
 from harness.scenario.owntests import run_own_tests
-from harness.scenario.run import SystemClock
 from harness.scenario.schema import OwnTests, Plain, Scenario, Suite
 from harness.scenario.steps import AgentRefused, StepFailed
 from harness.ui import Ui
@@ -125,7 +124,7 @@ class SideRunner:
                 self._suite,
                 tests,
                 guest,
-                SystemClock(),
+                guest,
                 scale=scale(guest),
                 behaviours=self._behaviours,
                 folder=self._evidence / "ktap",

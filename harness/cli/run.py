@@ -11,7 +11,7 @@ from pathlib import Path
 import platformdirs
 
 from harness import doctor, report, timing
-from harness.build.flavour import flavours
+from harness.build import flavour
 from harness.cache import Cache
 from harness.campaign.request import Request
 from harness.campaign.validate import Validation, run_folder
@@ -55,7 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these; may be repeated, takes wildcards",
     )
     add("--expect", action="append", default=[], metavar="NAME=VALUE", help="which behaviour the suite expects")
-    add("--flavour", help="kernel configuration on top of the base (default: what the suite needs)")
+    add(
+        "--flavour",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="kernel configuration on top of the base, a+b for two in one; several with commas, each with kernels"
+        " of its own; may be repeated (default: what the suite needs)",
+    )
     add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
     add("--accel", help="kvm or tcg (default: the first that is proved to work)")
     add("--qemu", type=Path, metavar="DIR", help="your own QEMU build instead of ours")
@@ -119,7 +126,7 @@ def _request(args: argparse.Namespace) -> Request:
         scenarios=suites.select(suite, args.scenario),
         patterns=tuple(args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
-        flavour=_known("flavour", args.flavour or suite.spec.flavour, flavours()),
+        flavours=flavour.choose(args.flavour or [suite.spec.flavour]),
         channel=_channel(args.channel, chosen),
         accelerator=args.accel,
         qemu=args.qemu,

@@ -12,7 +12,7 @@ from harness.report import View, clean, words
 
 NAME = "json"
 HELP = "everything, for programs; kph schema run prints its schema"
-SCHEMA = "kph.run.v2"
+SCHEMA = "kph.run.v3"
 
 
 def render(result: RunResult, view: View) -> str:
@@ -30,7 +30,6 @@ def document(result: RunResult) -> dict[str, Any]:
         "run": str(result.run),
         "tree": _tree(result.tree),
         "series": None if result.series is None else _series(result.series),
-        "flavour": result.flavour,
         "suite": result.suite,
         "channel": result.channel,
         "targets": [_cell(cell) for cell in result.cells],
@@ -44,6 +43,7 @@ def document(result: RunResult) -> dict[str, Any]:
 def _cell(cell: Cell) -> dict[str, Any]:
     return {
         "name": cell.target,
+        "flavour": cell.flavour,
         "verdict": cell.verdict.value,
         "reasons": list(cell.reasons),
         "accelerator": cell.accelerator,

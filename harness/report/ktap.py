@@ -1,6 +1,6 @@
 """KTAP version 1 (Documentation/dev-tools/ktap.rst): base, patched and the change as three nested tests.
 
-With several targets each is one test that has these in it.
+With several targets or flavours each is one test that has these in it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def render(result: RunResult, view: View) -> str:
     if not words.several(result):
         tests = _tests(result.cells[0], result)
     else:
-        tests = tuple(_parent(cell.target, _tests(cell, result)) for cell in result.cells)
+        tests = tuple(_parent(cell.place, _tests(cell, result)) for cell in result.cells)
         tests = (*tests, _verdict("verdict", result.verdict, words.conclusion(result)))
     return "\n".join(("KTAP version 1", f"1..{len(tests)}", *_all(tests))) + "\n"
 

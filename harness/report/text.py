@@ -24,7 +24,7 @@ def render(result: RunResult, view: View) -> str:
     _head(page, result)
     table.draw(page, result, view)
     for cell in result.cells:
-        name = cell.target if words.several(result) else ""
+        name = cell.place if words.several(result) else ""
         _notes(page, cell, name)
         _skips(page, cell, name)
         for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
@@ -38,15 +38,14 @@ def render(result: RunResult, view: View) -> str:
 
 
 def _head(page: Page, result: RunResult) -> None:
-    flavour = "" if result.flavour == "base" else f", flavour {result.flavour}"
-    page.paragraph(f"{result.suite} on {words.targets(result)}{flavour}, over {result.channel}", "bold")
+    page.paragraph(f"{result.suite} on {words.places(result)}, over {result.channel}", "bold")
     page.field("tree", f"{result.tree.spec}, Linux {result.tree.version}, commit {result.tree.commit[:12]}")
     if result.series is not None:
         number = len(result.series.patches)
         page.field("series", f"{result.series.title} ({number} patch{'' if number == 1 else 'es'})")
     if words.several(result):
         for cell in result.cells:
-            page.field("machine", f"{cell.target}: {cell.accelerator or 'none'}")
+            page.field("machine", f"{cell.place}: {cell.accelerator or 'none'}")
     else:
         page.field("machine", result.cells[0].accelerator)
     page.path("evidence", str(result.run))
@@ -182,6 +181,6 @@ def _advice(page: Page, result: RunResult) -> None:
         for row in advised:
             outcome = words.tested(row)
             for advice in outcome.advice if outcome else ():
-                target = f" on {row.target}" if words.several(result) else ""
+                target = f" on {row.place}" if words.several(result) else ""
                 page.paragraph(f"{row.scenario}{target}: {advice}", indent=2)
         page.line()

@@ -138,13 +138,12 @@ def counts(rows: Sequence[Row]) -> dict[Change, int]:
 
 def where(result: RunResult) -> str:
     """Targets, kernel and suite, as in a sentence."""
-    flavour = "" if result.flavour == "base" else f" ({result.flavour})"
-    return f"{targets(result)}{flavour}, Linux {result.tree.version}, suite {result.suite}"
+    return f"{places(result)}, Linux {result.tree.version}, suite {result.suite}"
 
 
-def targets(result: RunResult) -> str:
-    """Names of the targets: "a", "a and b", "a, b and c"."""
-    return _listed([cell.target for cell in result.cells])
+def places(result: RunResult) -> str:
+    """The targets with their flavours: "a", "a and a (kasan)", "a, b and c"."""
+    return _listed([cell.place for cell in result.cells])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -152,7 +151,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def several(result: RunResult) -> bool:
-    """Whether the run has more than one target, so that each thing needs its target's name."""
+    """Whether the run has more than one target or flavour, so that each thing needs its place."""
     return len(result.cells) > 1
 
 
@@ -161,10 +160,10 @@ def conclusion(result: RunResult) -> str:
     if result.verdict is Verdict.PASS:
         found = [_found(cell, result.series is not None) for cell in result.cells]
         if several(result):
-            found = [f"{cell.target}: {text}" for cell, text in zip(result.cells, found, strict=True)]
+            found = [f"{cell.place}: {text}" for cell, text in zip(result.cells, found, strict=True)]
         return f"pass. {where(result)}: {'; '.join(found)}."
     reasons = "; ".join(reason.split("\n")[0].rstrip(".") for reason in result.reasons) or "no reason given"
-    silent = [cell.target for cell in result.cells if cell.verdict is Verdict.ERROR]
+    silent = [cell.place for cell in result.cells if cell.verdict is Verdict.ERROR]
     gap = f"so nothing can be said of {'the series' if result.series else 'the tree'}"
     if silent and several(result):
         gap += f" on {_listed(silent)}"
@@ -172,7 +171,7 @@ def conclusion(result: RunResult) -> str:
 
 
 def verdict_of(cell: Cell, result: RunResult) -> str:
-    """The verdict of one target, as if the run had no other."""
+    """The verdict of one cell, as if the run had no other."""
     alone = dataclasses.replace(result, verdict=cell.verdict, reasons=cell.reasons, cells=(cell,))
     return conclusion(alone)
 

@@ -54,6 +54,7 @@ class World:
     suite: SuiteFile
     operations: Mapping[str, Operation]
     common: Operation
+    flavours: tuple[str, ...] = ()  # kernel configurations
 
     def facts(self) -> frozenset[str]:
         """Names of the facts that the agent reports, ``<role>.`` written out for every role."""
@@ -83,6 +84,8 @@ def check_scenario(document: Document, spec: ScenarioFile, world: World) -> tupl
         checker.known(("rules", number), "rule", rule, suite.rules)
     for number, name in enumerate(spec.requires):
         checker.known(("requires", number), "capability", name, suite.capabilities)
+    for number, name in enumerate(spec.flavours):
+        checker.known(("flavours", number), "flavour", name, world.flavours)
     for name in spec.without:
         checker.known(("without", name), "oracle", name, suite.oracles)
     if spec.motivates is not None:

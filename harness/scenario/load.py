@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness import data
+from harness.build.flavour import flavours
 from harness.errors import UserError
 from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario, check_suite, unknown
@@ -145,7 +146,7 @@ def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
     operations, common = _read_operations(files, root, problems)
     if problems:  # without them every step would look wrong
         return None
-    world = World(spec, operations, common)
+    world = World(spec, operations, common, flavours())
     problems += check_suite(document, world)
     suite = Suite(name, folder, spec, operations, common)
     files = sorted((folder / "scenarios").glob("*.yaml"))

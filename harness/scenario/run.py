@@ -11,7 +11,7 @@ from harness.model import IommuFault, Outcome, Status
 from harness.scenario import match
 from harness.scenario.language import Plain
 from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
-from harness.scenario.needs import lacking
+from harness.scenario.needs import lacking, wrong_flavour
 from harness.scenario.observe import iommu_faults
 from harness.scenario.oracles import Oracles
 from harness.scenario.schema import Capability, Scenario, Suite
@@ -86,6 +86,8 @@ def why_skipped(
             return (
                 f"for series with {name}={match.show(wanted)}; this one is run with {match.show(behaviours.get(name))}"
             )
+    if reason := wrong_flavour(scenario.spec.flavours, facts):
+        return reason
     needed: list[Capability] = [suite.spec.roles[role] for role in scenario.roles if role in suite.spec.roles]
     needed += [suite.spec.capabilities[name] for name in scenario.spec.requires]
     return next(filter(None, (lacking(capability, facts) for capability in needed)), None)

@@ -21,6 +21,7 @@ class ScenarioFile(Strict):
     about: str = ""  # why, for the reader
     rules: Annotated[tuple[str, ...], Field(min_length=1)]  # of the contract that the suite judges by
     requires: tuple[str, ...] = ()  # capabilities; SKIP with the reason when one is missing
+    flavours: tuple[str, ...] = ()  # that the kernel must have, all of them; SKIP otherwise
     when: Mapping[str, Plain] = {}  # behaviours that it is for; SKIP otherwise
     motivates: str | None = None  # capability that it shows the need for: a tree alone may fail without it
     actors: tuple[str, ...] = ()  # processes

@@ -135,7 +135,6 @@ def _run(cells: tuple[Cell, ...], series: Series | None = SERIES) -> RunResult:
         reasons=reasons,
         tree=TREE,
         series=series,
-        flavour="base",
         suite="sva",
         channel="serial",
         cells=cells,
@@ -236,6 +235,25 @@ def targets_differ() -> RunResult:
     )
 
 
+def flavours_differ() -> RunResult:
+    """More columns than a terminal has; one flavour finds what the others do not."""
+    rows = (*_passes(3), *_own(1))
+    found = (*_passes(3), _row("p01-own-bind", outcome("p01-own-bind", Status.SKIP, NO_API), _sloppy()))
+    return _run(
+        tuple(
+            dataclasses.replace(
+                _cell(target, tuple(dataclasses.replace(row, flavour=flavour) for row in here)), flavour=flavour
+            )
+            for target in ("x86_64-vtd", "arm64-smmuv3")
+            for flavour, here in (("base", rows), ("kasan", found), ("lockdep+leak", rows))
+        )
+    )
+
+
+def _sloppy() -> Outcome:
+    return outcome("p01-own-bind", Status.CRASH, UAF.title, splats=(UAF,))
+
+
 def targets_alone() -> RunResult:
     return _run((_cell("x86_64-vtd", tree_alone().rows), _cell("arm64-smmuv3", tree_alone().rows[:4])), None)
 
@@ -284,7 +302,6 @@ def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
         reasons=(HOSTILE,),
         tree=Tree(HOSTILE, RUN, HOSTILE, HOSTILE, HOSTILE, HOSTILE),
         series=Series((HOSTILE,), HOSTILE, (Patch(1, HOSTILE, HOSTILE, b"", (HOSTILE,), HOSTILE),)),
-        flavour=HOSTILE,
         suite=HOSTILE,
         channel=HOSTILE,
         cells=tuple(Cell(target, Verdict.FAIL, (HOSTILE,), HOSTILE, rows, (splat,), facts) for target in targets),
@@ -308,6 +325,7 @@ CASES = {
         targets_pass,
         targets_differ,
         targets_alone,
+        flavours_differ,
         motive,
         motive_alone,
     )

@@ -94,7 +94,7 @@ def scenario(text: str, suite: Suite = SUITE) -> Scenario:
     read = yamlfile.parse(yaml.safe_dump(whole), "x")
     assert isinstance(read, yamlfile.Document)
     spec = ScenarioFile.model_validate(whole)
-    assert not check_scenario(read, spec, World(suite.spec, suite.operations, suite.common))
+    assert not check_scenario(read, spec, World(suite.spec, suite.operations, suite.common, ("kasan", "leak")))
     return Scenario("x", Path("x.yaml"), spec, roles_of(spec.steps, suite.operations))
 
 
@@ -266,6 +266,8 @@ def test_a_condition_may_have_a_reason_of_its_own(guest: FakeGuest, facts: Reply
         ("requires: [fast]", {}, "the tree is slow"),
         ("requires: []", {"left.size": 0}, "no left counter"),
         ("when: {level: 2}", {}, "for series with level=2; this one is run with 1"),
+        ("flavours: [kasan]", {}, "for kernels of flavour kasan; this one is base"),
+        ("flavours: [kasan, leak]", {"flavour": "kasan"}, "for kernels of flavour leak; this one is kasan"),
     ],
 )
 def test_skip_says_what_is_missing(guest: FakeGuest, head: str, facts: Reply, reason: str) -> None:
@@ -273,6 +275,11 @@ def test_skip_says_what_is_missing(guest: FakeGuest, head: str, facts: Reply, re
     outcome = run(guest, f"{{{head}, steps: [{{do: take, actor: alice, device: left}}]}}")
     assert (outcome.status, outcome.reason) == (Status.SKIP, reason)
     assert guest.log == []
+
+
+def test_a_kernel_of_more_flavours_than_asked_for_will_do(guest: FakeGuest) -> None:
+    guest.facts = {**guest.facts, "flavour": "lockdep+kasan"}
+    assert run(guest, f"{{flavours: [kasan], steps: [{TAKE}}}]}}").status is Status.PASS
 
 
 def test_a_leak_is_found_when_it_does_not_come_back_in_time(guest: FakeGuest) -> None:
