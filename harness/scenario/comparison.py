@@ -43,9 +43,10 @@ def _matches(row: Row, where: Mapping[str, Any]) -> bool:
     return all(match.holds(matcher, row.get(field, match.ABSENT)) for field, matcher in where.items())
 
 
-def show(row: Row) -> str:
-    """``pasid=3 root=0x2a4000``; what is no small number is shown in hexadecimal."""
-    return " ".join(f"{name}={_shown(value)}" for name, value in row.items())
+def show(row: Row, first: Sequence[str] = ()) -> str:
+    """``pasid=3 root=0x2a4000``, the fields ``first`` before the others; large numbers are shown in hexadecimal."""
+    names = sorted(row, key=lambda name: (first.index(name) if name in first else len(first), name))
+    return " ".join(f"{name}={_shown(row[name])}" for name in names)
 
 
 def _shown(value: Any) -> str:
@@ -60,14 +61,14 @@ def differences(
     wanted = list(software)
     there = [row for row in hardware if any(_matches(row, where) for where in spec.hardware)]
     for one, other in _paired(wanted, there, spec.key):
-        found += _named(spec.differs, other, one, behaviours)
+        found += _named(spec, spec.differs, other, one, behaviours)
     for near in spec.near:
         for one, other in _paired(wanted, there, near.key):
-            found.append(f"{near.name}: {show(other)}, not {show(one)}")
+            found.append(f"{near.name}: {show(other, spec.key)}, not {show(one, spec.key)}")
     for row in wanted:
-        found += _named(spec.missing, row, None, behaviours)
+        found += _named(spec, spec.missing, row, None, behaviours)
     for row in there:
-        found += _named(spec.unexpected, row, None, behaviours)
+        found += _named(spec, spec.unexpected, row, None, behaviours)
     return tuple(found)
 
 
@@ -83,7 +84,9 @@ def _paired(wanted: list[Row], there: list[Row], key: Sequence[str]) -> list[tup
     return pairs
 
 
-def _named(names: Iterable[Naming], row: Row, expected: Row | None, behaviours: Mapping[str, Plain]) -> tuple[str, ...]:
+def _named(
+    spec: Comparison, names: Iterable[Naming], row: Row, expected: Row | None, behaviours: Mapping[str, Plain]
+) -> tuple[str, ...]:
     """The first of ``names`` that fits, with the row; nothing if none does, or it is not expected of the series."""
     for naming in names:
         subject = row if expected is None else expected
@@ -91,7 +94,8 @@ def _named(names: Iterable[Naming], row: Row, expected: Row | None, behaviours: 
             continue
         if any(behaviours.get(name) != value for name, value in naming.when.items()):
             return ()
-        return (f"{naming.name}: {show(row)}" + ("" if expected is None else f", not {show(expected)}"),)
+        rest = "" if expected is None else f", not {show(expected, spec.key)}"
+        return (f"{naming.name}: {show(row, spec.key)}{rest}",)
     return ()
 
 

@@ -100,7 +100,7 @@ class Looker:
             f"hardware{_conditions(where)}",
             match.holds(count, len(rows)),
             f"number of rows {match.describe(count)}",
-            f"{len(rows)}: {_listed(tuple(map(comparison.show, rows)))}" if rows else "none",
+            f"{len(rows)}: {_listed([comparison.show(row) for row in rows])}" if rows else "none",
             {**(rows[-1] if rows else {}), "count": len(rows)},
         )
 
@@ -122,7 +122,7 @@ class Looker:
             match.holds(wanted, text),
             f"differences {match.describe(wanted)}" if wanted else "no difference",
             _listed(found) or "none",
-            {"differences": _listed(found), "count": len(found)},
+            {"differences": _listed(found) or "none", "count": len(found)},
         )
 
     def _until(self, look: Callable[[], Any], good: Callable[[Any], bool], limit: float) -> Any:
