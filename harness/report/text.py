@@ -24,9 +24,10 @@ def render(result: RunResult, view: View) -> str:
     _head(page, result)
     table.draw(page, result, view)
     for cell in result.cells:
+        _notes(page, cell, cell.place if words.several(result) else "")
+    _skips(page, result)
+    for cell in result.cells:
         name = cell.place if words.several(result) else ""
-        _notes(page, cell, name)
-        _skips(page, cell, name)
         for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
             _detail(page, group, name)
         _outside(page, cell, result, name)
@@ -60,17 +61,20 @@ def _notes(page: Page, cell: Cell, name: str) -> None:
         page.line()
 
 
-def _skips(page: Page, cell: Cell, name: str) -> None:
-    total = len(cell.rows)
-    for side, outcomes in (
-        ("base", [row.base for row in cell.rows]),
-        ("patched", [row.patched for row in cell.rows]),
-    ):
-        groups = words.skips(outcomes)
-        if not groups:
-            continue
+def _skips(page: Page, result: RunResult) -> None:
+    """What was skipped, and why; once for all kernels that skipped the same."""
+    kernels: dict[tuple[tuple[words.Skipped, ...], int], list[str]] = {}
+    for cell in result.cells:
+        for side, outcomes in (
+            ("base", [row.base for row in cell.rows]),
+            ("patched", [row.patched for row in cell.rows]),
+        ):
+            if groups := words.skips(outcomes):
+                name = f"{cell.place} {side}" if words.several(result) else side
+                kernels.setdefault((groups, len(cell.rows)), []).append(name)
+    for (groups, total), names in kernels.items():
         number = sum(len(group.scenarios) for group in groups)
-        page.line(f"SKIPPED on {f'{name}, ' * bool(name)}{side}: {number} of {total}", "bold yellow")
+        page.paragraph(f"SKIPPED on {words.listed(names)}: {number} of {total}", "bold yellow")
         for group in groups:
             page.count(len(group.scenarios), f"{group.reason}\n{', '.join(group.scenarios)}")
         page.line()

@@ -143,10 +143,11 @@ def where(result: RunResult) -> str:
 
 def places(result: RunResult) -> str:
     """The targets with their flavours: "a", "a and a (kasan)", "a, b and c"."""
-    return _listed([cell.place for cell in result.cells])
+    return listed([cell.place for cell in result.cells])
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """As "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
@@ -166,7 +167,7 @@ def conclusion(result: RunResult) -> str:
     silent = [cell.place for cell in result.cells if cell.verdict is Verdict.ERROR]
     gap = f"so nothing can be said of {'the series' if result.series else 'the tree'}"
     if silent and several(result):
-        gap += f" on {_listed(silent)}"
+        gap += f" on {listed(silent)}"
     return f"{result.verdict.value}. {where(result)}: {reasons}{f'; {gap}' if silent else ''}."
 
 
