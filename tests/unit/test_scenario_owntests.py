@@ -11,7 +11,7 @@ import pytest
 from harness.model import Outcome, Status
 from harness.scenario import load
 from harness.scenario.link import GuestLost, TraceEvent
-from harness.scenario.owntests import label, run_own_tests
+from harness.scenario.owntests import OwnTestsRun, label
 from harness.scenario.run import SystemClock
 from harness.scenario.schema import OwnTests
 from harness.scenario.steps import StepFailed
@@ -72,7 +72,9 @@ class Guest:
 def _run(guest: Guest, folder: Path, pattern: str = f"{KUNIT}/*/results", limit: int = 1 << 20) -> tuple[Outcome, ...]:
     tests = OwnTests(files=(pattern,), limit=limit, missing="nothing")
     suite = load.load_suite("kunit")
-    return run_own_tests(suite, tests, guest, SystemClock(), scale=1.0, behaviours={}, folder=folder)
+    own = OwnTestsRun(suite, tests, guest, SystemClock(), scale=1.0, behaviours={}, folder=folder)
+    own.run()
+    return tuple(own.found)
 
 
 def test_every_text_is_read_and_kept(tmp_path: Path) -> None:
