@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.campaign.side import SideRunner
 
 _SSH_COMMAND = "/init serve"
-_UNREAD = "the series touches no file that the build reads, so this is the base's kernel, and it was not built"
+_UNREAD = "the series touches no file that the kernel's build reads, so this is the base's kernel, and it was not built"
 _SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 

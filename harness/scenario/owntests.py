@@ -17,7 +17,7 @@ from harness.verdict import cases, ktap
 from harness.verdict.ktap import Report
 
 _PIECE = 8192  # bytes of one read; a reply's bound
-_LOOK = 1.0  # seconds between two looks at what a program has printed
+_LOOK = 0.25  # seconds between two looks at what a program has printed
 _PROGRAMS = "/programs"  # folder of the guest
 _PRINTED = "/tmp"
 _HARMLESS = (0, 4)  # exit statuses when no test failed: kselftest's "pass" and "skip"
@@ -75,7 +75,7 @@ class OwnTestsRun:
             report = ktap.parse(growing.text)
             # Tests that have their result keep it; the text as a whole has none.
             self.found += cases.outcomes(name, report, self._kept(name, growing.text))[1:]
-            self.at = f"after {len(report.tests)} tests of {name}, at {growing.last_line or 'its begin'!r}"
+            self.at = f"{name} had told {len(report.tests)} results or more, the last line read: {growing.last_line!r}"
             raise
         report = ktap.parse(growing.text)
         why = _ended_badly(report, ended)

@@ -5,6 +5,7 @@ Nothing of the harness takes part but what the run left: no agent, no protocol, 
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -26,7 +27,7 @@ def console(run: Path, programs: tuple[str, ...], folder: Path) -> str:
     """What a guest prints that boots the base kernel of ``run`` and carries out ``programs`` of its initramfs."""
     commands = [shlex.split(line) for line in (run / "commands.log").read_text().splitlines()]
     (started, *_) = (words for words in commands if "qemu-system" in words[0] and "-kernel" in words)
-    after = dict(zip(started, started[1:], strict=False))
+    after = dict(itertools.pairwise(started))
     arch = started[0].rpartition("-")[2]
     init, initrd = folder / "init", folder / "initrd"
     source = Path(__file__).with_suffix(".c")
