@@ -71,11 +71,19 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Programs:
+    """Programs of the tree, built for the guest."""
+
+    files: tuple[Path, ...]
+    identity: str  # digest of their content
+
+
+@dataclass(frozen=True)
 class Guest:
     """What a VM boots."""
 
     kernel: Kernel
-    initrd: Path  # initramfs image with agent and modules
+    initrd: Path  # initramfs image with agent, modules and programs
     ssh: SshKeys | None  # keys of the SSH root file system; None for serial
 
 

@@ -117,6 +117,7 @@ def _request(args: argparse.Namespace) -> Request:
     suite = suites.load_suite(args.suite)
     for target in chosen:
         _faults(suite, target)
+    chosen = tuple(target.with_memory(suite.spec.memory_mib) for target in chosen)
     return Request(
         tree=args.tree,
         base=args.base,

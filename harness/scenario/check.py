@@ -122,6 +122,9 @@ def check_suite(document: Document, world: World) -> tuple[Problem, ...]:
         inner.matcher(("oracles", name, "must"), oracle.must)
     for section, steps in (("setup", suite.setup), ("cleanup", suite.cleanup)):
         _Checker(document, world, problems=checker.problems).steps(steps, (section,))
+    for number, carried in enumerate(suite.ktap.run if suite.ktap else ()):
+        names = suite.programs.names if suite.programs else ()
+        checker.known(("ktap", "run", number, "program"), "program", carried.program, names)
     return tuple(checker.problems)
 
 
