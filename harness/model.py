@@ -172,6 +172,14 @@ class StepResult:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a scenario found out that is worth telling, whether it passed or not."""
+
+    what: str  # as the scenario calls it
+    values: tuple[tuple[str, str | int | bool], ...]  # name and value, in the order in which they came
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One scenario on one kernel."""
 
@@ -189,6 +197,7 @@ class Outcome:
     lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
     started: float = 0.0  # seconds since the start of the run; 0 when it did not run
     worker: str = ""  # lane it ran on, e.g. patched-1; empty when there is one only
+    measured: tuple[Measured, ...] = ()  # in the order of the steps
 
 
 # --- verdict ----------------------------------------------------------------

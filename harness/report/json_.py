@@ -110,6 +110,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "splats": [_splat(splat) for splat in outcome.splats],
         "faults": [_fault(fault) for fault in outcome.faults],
         "advice": list(outcome.advice),
+        "measured": [{"what": each.what, "values": dict(each.values)} for each in outcome.measured],
         "lacking": outcome.lacking,
         "started": _seconds(outcome.started),
         "worker": outcome.worker,

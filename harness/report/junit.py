@@ -81,6 +81,8 @@ def _story(outcome: Outcome) -> Iterable[str]:
         yield from _told(splat)
     if outcome.lacking:
         yield clean.line(f"fails, which shows the need: {outcome.lacking}")
+    for each in outcome.measured:
+        yield clean.line(f"measured: {words.measured(each)}")
     for advice in outcome.advice:
         yield clean.line(f"advice: {advice}")
     if outcome.evidence is not None:

@@ -89,7 +89,8 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
         return _Point(row.scenario, False, "ERROR", "not run")
     status, reason = outcome.status, outcome.reason
     shown = (f"fails, which shows the need: {outcome.lacking}",) if outcome.lacking else ()
-    notes = (*_failing(outcome), *(splat.title for splat in outcome.splats), *shown)
+    found = (f"measured: {words.measured(each)}" for each in outcome.measured)
+    notes = (*_failing(outcome), *(splat.title for splat in outcome.splats), *shown, *found)
     if status is Status.SKIP:
         return _Point(row.scenario, True, "SKIP", reason, notes)
     if status is Status.HANG:

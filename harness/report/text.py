@@ -31,6 +31,7 @@ def render(result: RunResult, view: View) -> str:
         for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
             _detail(page, group, name)
         _outside(page, cell, result, name)
+    _measured(page, result)
     _advice(page, result)
     times.draw(page, result)
     _reasons(page, result)
@@ -176,6 +177,18 @@ def _reasons(page: Page, result: RunResult) -> None:
             for part in others:
                 page.line(part if part.startswith("  ") else f"  {part}")
             page.line()
+
+
+def _measured(page: Page, result: RunResult) -> None:
+    telling = [row for row in result.rows if (outcome := words.tested(row)) and outcome.measured]
+    if telling:
+        page.paragraph("Measured:")
+        for row in telling:
+            outcome = words.tested(row)
+            page.paragraph(f"{row.scenario}{f' on {row.place}' if words.several(result) else ''}:", indent=2)
+            for each in outcome.measured if outcome else ():
+                page.paragraph(words.measured(each), indent=4)
+        page.line()
 
 
 def _advice(page: Page, result: RunResult) -> None:

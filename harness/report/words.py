@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.model import Cell, Change, Measured, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.verdict import generic
 
 BAD = (Status.CRASH, Status.HANG, Status.FAIL)
@@ -83,6 +83,15 @@ def splats(row: Row) -> tuple[Splat, ...]:
     if row.change is Change.BASE_ONLY:
         return row.base.splats if row.base else ()
     return row.new_splats
+
+
+def measured(each: Measured) -> str:
+    """What a scenario found out, in one line."""
+    return f"{each.what}: {', '.join(f'{name} {_plain(value)}' for name, value in each.values)}"
+
+
+def _plain(value: str | int | bool) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def skips(outcomes: Iterable[Outcome | None]) -> tuple[Skipped, ...]:

@@ -143,6 +143,7 @@ class _OneRun(_Run):
             faults=faults,
             advice=tuple(advice),
             began=self.began,
+            measured=tuple(steps.measured),
             lacking=self._lacking() if status is Status.FAIL and self.began else "",
         )
 

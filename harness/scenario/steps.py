@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import StepResult
+from harness.model import Measured, StepResult
 from harness.scenario import match, refs
-from harness.scenario.expect import Expected, came, met, refused
+from harness.scenario.expect import Expected, came, fields, met, refused
 from harness.scenario.language import (
     ConsoleStep,
     DoStep,
@@ -59,7 +59,7 @@ class _Started:
 
 
 class StepRunner:
-    """Carries out steps; ``results``, ``advice`` and what was saved grow as it goes."""
+    """Carries out steps; ``results``, ``advice``, ``measured`` and what was saved grow as it goes."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class StepRunner:
         self.current: tuple[str, str] | None = None  # index and text of the step under way
         self.results: list[StepResult] = []
         self.advice: list[str] = []
+        self.measured: list[Measured] = []
 
     def run(self, steps: Iterable[Step]) -> None:
         """All of ``steps``. Raises StepFailed, AgentRefused, GuestTimeout and GuestLost."""
@@ -292,6 +293,8 @@ class StepRunner:
             raise AgentRefused(f"{text}: {why}")
         if step.save is not None:
             self._scope[step.save] = reply
+        if step.report is not None:
+            self.measured.append(Measured(step.report, fields(reply)))
         self._record(index, text, met(expected, reply), str(expected), came(reply), began)
 
     def _record(self, index: str, text: str, good: bool, expected: str, got: str, began: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from harness.model import (
     Cell,
     IommuFault,
+    Measured,
     Outcome,
     Patch,
     Phase,
@@ -160,6 +161,7 @@ def failing() -> RunResult:
             steps=_STEPS,
             faults=_FAULTS,
             advice=("a failed own bind counts as an own bind",),
+            measured=(Measured("first bind", (("points", 9), ("kinds", "slab"), ("complete", True))),),
         ),
         _both("g12-killed-while-bound", ok, (Status.CRASH, "kernel panic: Fatal exception"), splats=(UAF, UAF)),
         *_own(2),
