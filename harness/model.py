@@ -126,6 +126,8 @@ class SplatKind(StrEnum):
     LIST_CORRUPTION = "list-corruption"
     ATOMIC_SLEEP = "atomic-sleep"
     SLAB = "slab"
+    DEBUG_OBJECTS = "debug-objects"  # an object that is in use was freed or started again
+    LEAK = "leak"  # memory that nothing points to any more
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ _BARE = re.compile(r"\s+(?:\? )?(?:\[<[0-9a-f]+>\] )?0x[0-9a-f]{1,16}(?: \[[^\]]
 # show_ip() in arch/x86/kernel/dumpstack.c (segment 0010 is the kernel's), __show_regs() in arch/arm64/kernel/process.c
 _TOP = re.compile(r"(?:RIP: 0010:|EIP: |pc : )(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 _CALLER = re.compile(r"lr : (?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
-_START = re.compile(r"Call [Tt]race:$")
+# mm/kmemleak.c prints its own: where the memory was allocated, each line with its prefix.
+_START = re.compile(r"Call [Tt]race:$|  backtrace(?: \(crc [0-9a-f]+\))?:$")
+_PREFIX = "kmemleak: "
 _STACK = re.compile(r" <(?P<end>/?)(?P<name>[A-Z_#]+)>$")
 # Lines inside a trace that are no frames: registers at an exception, and the unwinder's own remarks.
 _REGISTERS = re.compile(
@@ -59,6 +61,11 @@ def caller(text: str) -> str | None:
     return plain(found["func"]) if found else None
 
 
+def unprefixed(text: str) -> str:
+    """A line without what printk's callers put in front of each line of a trace."""
+    return text.removeprefix(_PREFIX)
+
+
 def starts(text: str) -> bool:
     """The line before a call trace."""
     return _START.match(text) is not None
@@ -91,7 +98,7 @@ _BELONGS = re.compile(
     r"|Asynchronous wait|Backtrace|Fix(?:ing)? |FIX |SLUB|Object |Redzone |Padding |Bytes b4 |Allocated by|Freed by"
     r"|Last potentially|Second to last|The buggy address|Memory state around|>|page: |page_type|flags: |raw: "
     r"|page dumped|Shutting down cpus|Slab 0x|(?:allocated|freed) by|Uninit was|Reported by"
-    r"|stack backtrace|other info that|Call Trace"
+    r"|stack backtrace|other info that|Call Trace|kmemleak:   "
 )
 
 
