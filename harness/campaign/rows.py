@@ -50,8 +50,30 @@ def cell(
         "boots": {side: result.boots for side, result in results.items()},
         "boot_seconds": {side: round(result.boot_seconds, 3) for side, result in results.items()},
     }
-    notes = tuple(f"{side}: {note}" for side, result in results.items() for note in result.notes)
-    return Cell(target, verdict, (*failures, *reasons), accelerator, rows, boot_splats, {**facts, **numbers}, notes)
+    return Cell(
+        target=target,
+        verdict=verdict,
+        reasons=(*failures, *reasons),
+        accelerator=accelerator,
+        rows=rows,
+        boot_splats=boot_splats,
+        known=tuple(each for result in results.values() for each in result.known),
+        facts={**facts, **numbers},
+        notes=_notes(results),
+    )
+
+
+def _notes(results: Mapping[str, SideResult]) -> tuple[str, ...]:
+    """Each with its side; what holds for all of them once, without."""
+    sides: dict[str, list[str]] = {}
+    for side, result in results.items():
+        for note in result.notes:
+            sides.setdefault(note, []).append(side)
+    return tuple(
+        note if 1 < len(results) == len(named) else f"{side}: {note}"
+        for note, named in sides.items()
+        for side in (named[:1] if len(named) == len(results) else named)
+    )
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from harness.machine.target import Target
 from harness.model import RunResult, Verdict
 from harness.proc import Door
 from harness.report import trace
+from harness.scenario import known
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
 from harness.timing import Timeline
@@ -56,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--expect", action="append", default=[], metavar="NAME=VALUE", help="which behaviour the suite expects")
     add("--flavour", help="kernel configuration on top of the base (default: what the suite needs)")
+    add(
+        "--known",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="splats that do not count; may be repeated",
+    )
     add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
     add("--accel", help="kvm or tcg (default: the first that is proved to work)")
     add("--qemu", type=Path, metavar="DIR", help="your own QEMU build instead of ours")
@@ -119,6 +128,7 @@ def _request(args: argparse.Namespace) -> Request:
         scenarios=suites.select(suite, args.scenario),
         patterns=tuple(args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
+        known=known.load([*_own(suite), *args.known]),
         flavour=_known("flavour", args.flavour or suite.spec.flavour, flavours()),
         channel=_channel(args.channel, chosen),
         accelerator=args.accel,
@@ -127,6 +137,12 @@ def _request(args: argparse.Namespace) -> Request:
         jobs=args.jobs,
         force=args.force,
     )
+
+
+def _own(suite: Suite) -> list[Path]:
+    """The suite's own file of known splats, if it has one."""
+    file = suite.folder / known.NAME
+    return [file] if file.is_file() else []
 
 
 def _jobs(text: str) -> int:

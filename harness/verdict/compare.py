@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.model import Cell, Change, Outcome, Row, Splat, Status, Verdict
+from harness.model import Cell, Change, Known, Outcome, Row, Splat, Status, Verdict
 from harness.verdict import splatset
 
 _LEVEL = {Status.PASS: 0, Status.FAIL: 1, Status.HANG: 2, Status.CRASH: 2}
@@ -147,6 +147,12 @@ def judge(rows: Sequence[Row], boot_splats: Sequence[Splat] = ()) -> tuple[Verdi
     if failures:
         return Verdict.FAIL, (*failures, *gaps)
     return (Verdict.ERROR, gaps) if gaps else (Verdict.PASS, ())
+
+
+def known(cell: Cell) -> tuple[Known, ...]:
+    """Every splat of a target that does not count."""
+    outcomes = (outcome for row in cell.rows for outcome in (row.base, row.patched) if outcome is not None)
+    return (*cell.known, *(each for outcome in outcomes for each in outcome.known))
 
 
 def together(cells: Sequence[Cell]) -> tuple[Verdict, tuple[str, ...]]:

@@ -146,7 +146,7 @@ class Report:
             self._ended(not traces.in_trace(text) or text == "")
 
     def _calls_top(self, function: str) -> bool:
-        """Whether the guess ``function`` called what was running: x86's memcpy() and the like have no frame of their own."""
+        """Whether the guess ``function`` called what was running: x86's memcpy() and the like have no frame."""
         first = not self._guessed and self._frames == [self._top]
         return first and generic.is_frameless(self._top) and function not in ("", self._top)
 

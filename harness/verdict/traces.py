@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # printk_stack_address() in arch/x86/kernel/dumpstack.c (" ? " marks a guess) and dump_backtrace_entry() in
@@ -14,6 +15,13 @@ _FRAME = re.compile(
 _BARE = re.compile(r"\s+(?:\? )?(?:\[<[0-9a-f]+>\] )?0x[0-9a-f]{1,16}(?: \[[^\]]*\])?(?: \([A-Z]+\))?$")
 # show_ip() in arch/x86/kernel/dumpstack.c (segment 0010 is the kernel's), __show_regs() in arch/arm64/kernel/process.c
 _TOP = re.compile(r"(?:RIP: 0010:|EIP: |pc : )(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
+# Any of them, and the address that arm64's pc and x86's RIP give is that of the instruction itself.
+_SPOT = re.compile(
+    r"(?:(?P<exact>RIP: 0010:|EIP: |pc : )|lr : |\s+)"
+    r"(?P<text>(?P<func>[A-Za-z_][\w.$]*)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
+    r"(?: \[(?P<module>\w+)[^\]]*\])?)"
+    r"(?: \((?P<source>[A-Z]+)\))?$"
+)
 _CALLER = re.compile(r"lr : (?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 # mm/kmemleak.c prints its own: where the memory was allocated, each line with its prefix.
 _START = re.compile(r"Call [Tt]race:$|  backtrace(?: \(crc [0-9a-f]+\))?:$")
@@ -35,6 +43,32 @@ class Frame:
 
     function: str  # without offset, module and compiler's suffix; empty when it is not known
     guess: bool  # found on the stack, not by the unwinder ("?")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """An address that a line of a report names by its function."""
+
+    text: str  # function+0x12/0x34 [module]
+    function: str  # as the image has it, compiler's suffix and all
+    offset: int  # from the function's first byte
+    size: int  # of the function, up to the next symbol
+    module: str  # empty for the kernel itself
+    exact: bool  # of an instruction; else the address to which a call returns
+
+
+def spots(text: Iterable[str]) -> tuple[Spot, ...]:
+    """What the lines of a report name, guesses left out."""
+    return tuple(spot for line in text if (spot := _spot(unprefixed(line))) is not None)
+
+
+def _spot(text: str) -> Spot | None:
+    found = _SPOT.match(text)
+    if found is None:
+        return None
+    exact = found["exact"] is not None or "P" in (found["source"] or "")
+    numbers = int(found["offset"], 16), int(found["size"], 16)
+    return Spot(found["text"], found["func"], *numbers, found["module"] or "", exact)
 
 
 def frame(text: str) -> Frame | None:
