@@ -92,9 +92,7 @@ class Symbols:
             told = self._addr2line(file, section, values)
             root = _root(told[-1]) if anchor else ""
             for (spot, _), lines in zip(group, told, strict=False):
-                found[spot] = tuple(
-                    _place(spot, function, source, root) for function, source in lines if source[:1] != "?"
-                )
+                found[spot] = tuple(place for each in lines if (place := _place(spot, *each, root)) is not None)
         return found
 
     def _addr2line(self, file: Path, section: str, values: Sequence[int]) -> list[list[tuple[str, str]]]:
@@ -125,8 +123,10 @@ def _root(start: Sequence[tuple[str, str]]) -> str:
     return ""
 
 
-def _place(spot: Spot, function: str, source: str, root: str) -> Place:
+def _place(spot: Spot, function: str, source: str, root: str) -> Place | None:
     file, _, line = source.rpartition(":")
+    if not line.isdigit() or not int(line):
+        return None
     file = posixpath.normpath(file)
     if root and file.startswith(root):
         file = file.removeprefix(root)
@@ -134,7 +134,7 @@ def _place(spot: Spot, function: str, source: str, root: str) -> Place:
         file = file[file.index("/include/") + 1 :]  # of the tree, inlined into a module
     elif posixpath.isabs(file):
         file = posixpath.basename(file)  # modules are built in a folder that is gone
-    return Place(spot.text, traces.plain(function), file, int(line) if line.isdigit() else 0)
+    return Place(spot.text, traces.plain(function), file, int(line))
 
 
 def _address(spot: Spot, functions: Mapping[str, Sequence[_Function]]) -> _Address | None:

@@ -33,8 +33,8 @@ def cell(
             summaries.get(name, ""),
             target,
             flavour,
-            _outcome(base, name),
-            _outcome(patched, name) if patched else None,
+            compare.trusted(_outcome(base, name)),
+            compare.trusted(_outcome(patched, name), known) if patched else None,
             patched is not None,
             known,
         )

@@ -8,11 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from harness.model import Known, Outcome, Pattern, Splat, SplatKind, Status
+from harness.model import Known, Outcome, Pattern, Splat
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
-# A kernel that said one of these cannot be trusted, whatever the scenario's steps found.
-_BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
 
 
 def valid(patterns: Iterable[Pattern], version: str, today: datetime.date) -> tuple[Pattern, ...]:
@@ -51,13 +49,9 @@ def matches(pattern: Pattern, splat: Splat) -> bool:
 
 
 def settle(outcome: Outcome, patterns: Sequence[Pattern], target: str) -> Outcome:
-    """``outcome`` with its known splats set apart, and no pass where one that counts shows a broken kernel."""
+    """``outcome`` with its known splats set apart."""
     splats, known = sort(outcome.splats, patterns, target)
-    outcome = dataclasses.replace(outcome, splats=splats, known=known)
-    broken = next((splat for splat in splats if splat.kind in _BROKEN), None)
-    if outcome.status is Status.PASS and broken:
-        return dataclasses.replace(outcome, status=Status.CRASH, reason=broken.title)
-    return outcome
+    return dataclasses.replace(outcome, splats=splats, known=known)
 
 
 def notes(
