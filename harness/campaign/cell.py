@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,9 @@ from harness.build.programs import NONE, ProgramShop
 from harness.build.programs import Wanted as WantedPrograms
 from harness.build.qemu import ensure_qemu
 from harness.build.rootfs import ensure_ssh_root, guest_initrd
+from harness.build.symbols import Symbols
 from harness.cache import Cache
-from harness.campaign import results, rows
+from harness.campaign import results, rows, splats
 from harness.campaign.guest import Plan
 from harness.campaign.request import Request
 from harness.campaign.result import SideResult
@@ -31,6 +33,7 @@ from harness.model import Cell, Guest, Kernel, Module, Outcome, Programs, SshKey
 from harness.proc import Door
 from harness.scenario.schema import Scenario, Suite
 from harness.ui import Ui
+from harness.verdict import known
 
 if TYPE_CHECKING:
     from harness.campaign.side import SideRunner
@@ -110,7 +113,9 @@ class CellRun:
             return lambda: _not_built(programs)
         plan = self._plan_for(self._guest(side, *built, programs))
         suite = self._suite_of(side, plan, built)
-        return lambda: _noted(suite(), note)
+        images = Symbols(*built, self._target.kernel.cross_compile, self._door)
+        patterns = known.valid(self._request.known, tree.version, datetime.date.today())
+        return lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note)
 
     def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
         """Kernel and module of ``side``, and what is to be said of them."""

@@ -11,7 +11,7 @@ from typing import Any
 from harness.campaign.guest import Plan
 from harness.campaign.session import Session
 from harness.machine.argv import replay_script
-from harness.model import Outcome, SplatKind, Status
+from harness.model import Outcome, Status
 from harness.scenario.replay import Exchange, Recorder, script
 from harness.scenario.run import behaviours_of, measure, run_scenario, why_skipped
 from harness.scenario.schema import Plain, Scenario, Suite
@@ -19,7 +19,6 @@ from harness.scenario.schema import Plain, Scenario, Suite
 TRIES = 3  # of a scenario whose machine ends by a fault of the host
 _USUAL_BOOT = 3.0  # seconds of the guest's time; one that takes longer is slow, and gets longer deadlines
 _LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
-_BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
 
 
 def scale(guest: Session) -> float:
@@ -79,8 +78,6 @@ class OneScenario:
             status, reason = Status.CRASH, words
         elif words:
             reason = words if words in reason else f"{words} ({reason})" if reason else words
-        elif status is Status.PASS and any(splat.kind in _BROKEN for splat in splats):
-            status, reason = Status.CRASH, splats[0].title
         outcome = dataclasses.replace(
             outcome,
             status=status,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.machine.target import Target
+from harness.model import Pattern
 from harness.scenario.schema import Plain, Scenario, Suite
 
 
@@ -32,6 +33,7 @@ class Request:
     snapshot: bool = True  # --snapshot: scenarios on copies of one guest, where that works; else each on its own boot
     jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
     force: bool = False  # --force: measure also what an earlier run has measured
+    known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
 
     @property
     def several(self) -> bool:
@@ -52,6 +54,7 @@ def write(request: Request, file: Path) -> None:
         "patterns": request.patterns,
         "behaviours": dict(request.behaviours),
         "flavours": request.flavours,
+        "known": [pattern.origin for pattern in request.known],
         "channel": request.channel,
         "snapshot": request.snapshot,
         "jobs": request.jobs,

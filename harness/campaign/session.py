@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.campaign import leaks
 from harness.campaign.guest import BootFailed, Frozen, Mark, Plan
 from harness.channel.agent import PROTOCOL, AgentLink
 from harness.channel.base import ChannelClosed
@@ -229,6 +230,7 @@ class Session:
         else:
             self._boot(started)
             self._introduce()
+            self.facts = leaks.hastened(self._vm, self._plan.guest.kernel, self.facts)
         self._vm.console.prompt.set()
         self.boot_seconds = frozen.boot_seconds if frozen else self.now() - started
 

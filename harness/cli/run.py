@@ -21,6 +21,7 @@ from harness.machine.target import Target
 from harness.model import RunResult, Verdict
 from harness.proc import Door
 from harness.report import trace
+from harness.scenario import known
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
 from harness.timing import Timeline
@@ -62,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="kernel configuration on top of the base, a+b for two in one; several with commas, each with kernels"
         " of its own; may be repeated (default: what the suite needs)",
+    )
+    add(
+        "--known",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="splats that do not count; may be repeated",
     )
     add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
     add("--accel", help="kvm or tcg (default: the first that is proved to work)")
@@ -128,6 +137,7 @@ def _request(args: argparse.Namespace) -> Request:
         patterns=tuple(args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
         flavours=flavour.choose(args.flavour or [suite.spec.flavour]),
+        known=known.load([*_own(suite), *args.known]),
         channel=_channel(args.channel, chosen),
         accelerator=args.accel,
         qemu=args.qemu,
@@ -135,6 +145,12 @@ def _request(args: argparse.Namespace) -> Request:
         jobs=args.jobs,
         force=args.force,
     )
+
+
+def _own(suite: Suite) -> list[Path]:
+    """The suite's own file of known splats, if it has one."""
+    file = suite.folder / known.NAME
+    return [file] if file.is_file() else []
 
 
 def _jobs(text: str) -> int:

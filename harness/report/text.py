@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.report import View, clean, table, times, words
 from harness.report.page import Page
-from harness.verdict import splatset
+from harness.verdict import compare, splatset
 
 NAME = "text"
 HELP = "a table and the details of what went wrong, for people"
@@ -32,6 +32,7 @@ def render(result: RunResult, view: View) -> str:
             _detail(page, group, name)
         _outside(page, cell, result, name)
     _measured(page, result)
+    _known(page, result)
     _advice(page, result)
     times.draw(page, result)
     _reasons(page, result)
@@ -136,6 +137,8 @@ def _splat(page: Page, splat: Splat, times: int) -> None:
     page.field("splat", f"{splat.title}{seen}{cut}", "red")
     if splat.frames:
         page.field("", words.trace(splat))
+    for place in words.own_places(splat):
+        page.path("", f"  {place}")
 
 
 def _end(page: Page, outcome: Outcome) -> None:
@@ -166,6 +169,23 @@ def _outside(page: Page, cell: Cell, result: RunResult, name: str) -> None:
     for count in splatset.tally(cell.boot_splats):
         _splat(page, count.splat, count.times)
     page.line()
+
+
+def _known(page: Page, result: RunResult) -> None:
+    found: dict[str, int] = {}
+    for cell in result.cells:
+        for known in compare.known(cell):
+            text = words.of_known(known)
+            found[text] = found.get(text, 0) + 1
+    if found:
+        page.line("Known splats, which do not count:", "bold")
+        for text, times in found.items():
+            page.count(times, text)
+        page.line()
+    for note in result.notes:
+        page.paragraph(f"NOTE: {note}", "bold yellow")
+    if result.notes:
+        page.line()
 
 
 def _reasons(page: Page, result: RunResult) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.model import Cell, Change, Measured, Outcome, Row, RunResult, Splat, Status, Verdict
-from harness.verdict import generic
+from harness.model import Cell, Change, Known, Measured, Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.verdict import generic, traces
 
 BAD = (Status.CRASH, Status.HANG, Status.FAIL)
 _WORST_FIRST = (
@@ -138,6 +138,40 @@ def trace(splat: Splat) -> str:
     """The top of the call trace, innermost first, without functions that only report."""
     frames = generic.own(splat.frames) or splat.frames
     return " < ".join(frames[:_TOP]) + (" < ..." if len(frames) > _TOP else "")
+
+
+def own_places(splat: Splat) -> tuple[str, ...]:
+    """Where the functions of ``trace`` are, one a line, those that were inlined too; empty without line numbers."""
+    wanted = set((generic.own(splat.frames) or splat.frames)[:_TOP])
+    lines: dict[str, list[str]] = {}
+    for place in splat.places:
+        lines.setdefault(place.frame, []).append(f"{place.function} {place.file}:{place.line}")
+    shown = [frame for frame in lines if traces.plain(frame.partition("+")[0]) in wanted]
+    return tuple(
+        f"{line}{' (inlined)' * (number < len(lines[frame]))}"
+        for frame in shown[:_TOP]
+        for number, line in enumerate(lines[frame], 1)
+    )
+
+
+def with_places(splat: Splat) -> tuple[str, ...]:
+    """The console's lines of a splat, each frame with its file and line."""
+    places: dict[str, list[str]] = {}
+    for place in splat.places:
+        places.setdefault(place.frame, []).append(f"{place.function} at {place.file}:{place.line}")
+    return tuple(_with(line, places) for line in splat.text)
+
+
+def _with(line: str, places: Mapping[str, Sequence[str]]) -> str:
+    spots = traces.spots((line,))
+    found = places.get(spots[0].text, ()) if spots else ()
+    return f"{line}  <{' < '.join(found)}>" if found else line
+
+
+def of_known(known: Known) -> str:
+    """A splat that does not count, and why."""
+    link = f" ({known.pattern.link})" if known.pattern.link else ""
+    return f"{known.splat.title}: {known.pattern.reason}{link}"
 
 
 def counts(rows: Sequence[Row]) -> dict[Change, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_golden(case: str, width: int) -> None:
 @pytest.mark.parametrize("case", results.CASES)
 def test_lines_fit_but_for_paths_and_titles(case: str, width: int) -> None:
     for line in render("text", results.CASES[case](), View(width)).splitlines():
-        whole = line.lstrip().startswith(("evidence", "replay", "drivers/"))
+        whole = line.lstrip().startswith(("evidence", "replay", "drivers/")) or re.search(r"\.c:\d+$|\.h:\d+ ", line)
         assert whole or len(line) <= width, line
 
 
@@ -54,6 +55,13 @@ def test_a_failure_that_shows_the_need_is_told_as_such() -> None:
     alone = render("text", results.motive_alone(), View(120))
     assert "motive-one-pasid: fail" not in alone, "nobody has to act on it"
     assert "2 of 5 scenarios pass (3 failed, which shows the need)." in " ".join(alone.split())
+
+
+def test_known_splats_are_told_with_the_reason_and_counted() -> None:
+    text = " ".join(render("text", results.known_splats()).split())
+    assert "3 suspicious RCU usage in prq_event_thread: being worked on (https://example.org/1)" in text
+    assert "NOTE: known splat 'WARNING in f' (known.yaml:5) counts again" in text
+    assert "Verdict: pass." in text
 
 
 def test_targets_are_side_by_side() -> None:
