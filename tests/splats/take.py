@@ -48,10 +48,25 @@ _LEAK = "/sys/kernel/debug/kmemleak"
 _RIPE = 5500  # ms until kmemleak speaks of an object; mm/kmemleak.c: MSECS_MIN_AGE
 
 
+def flavours() -> tuple[str, ...]:
+    """Those whose kernels are made to fail."""
+    return tuple(_known())
+
+
 def mistakes(flavour: str) -> tuple[str, ...]:
     """Those that are made on kernels of ``flavour``."""
+    return tuple(_known()[flavour])
+
+
+def sample(target: str, flavour: str, mistake: str, folder: Path = SAMPLES) -> Path:
+    """The file that says what the parser makes of it."""
+    arch = target.split("-")[0].removesuffix("_64")
+    return folder / f"{arch}-{flavour}-{mistake.replace('_', '-')}.yaml"
+
+
+def _known() -> dict[str, list[str]]:
     known: dict[str, list[str]] = yaml.safe_load((_HERE / "samples.yaml").read_text())
-    return tuple(known[flavour])
+    return known
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,7 @@ class Failing:
     """A guest that was saved before its first mistake."""
 
     plan: Plan
+    flavour: str
     module: Module
     frozen: Frozen
     folder: Path
@@ -66,7 +82,7 @@ class Failing:
 
     def console(self, mistake: str) -> bytes:
         """What the console of a copy shows of ``mistake``."""
-        evidence = self.folder / mistake
+        evidence = Path(tempfile.mkdtemp(prefix=f"{mistake}-", dir=self.folder))
         with Session(self.plan, evidence, self.door, self.frozen) as guest:
             with contextlib.suppress(GuestLost, GuestTimeout, ChannelClosed):
                 guest.call("write_file", {"path": "/dev/splats", "text": mistake}, deadline=_PATIENCE)
@@ -107,7 +123,7 @@ def failing(name: str, flavour: str, tree: str = "debian:7.3") -> Iterator[Faili
         shot = stack.enter_context(Snapshot(qemu, target, choice.accelerator, guest, "serial", door))
         with Session(plan, folder / "boot", door, shot) as session:
             frozen = session.freeze(None)
-        yield Failing(plan, built[1], frozen, folder, door)
+        yield Failing(plan, flavour, built[1], frozen, folder, door)
 
 
 def _guest(built: tuple[Kernel, Module], cross: str, cache: Cache, door: Door, ui: Ui, folder: Path) -> Guest:
@@ -138,16 +154,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=SAMPLES)
     parser.add_argument("mistake", nargs="*")
     args = parser.parse_args()
-    arch = args.target.split("-")[0].removesuffix("_64")
     with failing(args.target, args.flavour) as guest:
         for mistake in args.mistake or mistakes(args.flavour):
             log = guest.console(mistake)
-            stem = args.out / f"{arch}-{args.flavour}-{mistake.replace('_', '-')}"
-            stem.with_suffix(".log").write_bytes(log)
-            wanted = expectation(log)
-            stem.with_suffix(".yaml").write_text(yaml.safe_dump(wanted, sort_keys=False))
+            file, wanted = sample(args.target, args.flavour, mistake, args.out), expectation(log)
+            file.with_suffix(".log").write_bytes(log)
+            file.write_text(yaml.safe_dump(wanted, sort_keys=False))
             titles = "; ".join(splat["title"] for splat in wanted["splats"])
-            sys.stdout.write(f"{stem.name}: {len(log)} bytes: {titles or 'no splat'}\n")
+            sys.stdout.write(f"{file.stem}: {len(log)} bytes: {titles or 'no splat'}\n")
             sys.stdout.flush()
     return 0
 
