@@ -135,7 +135,7 @@ static void settle_notifiers(void)
 	close(fd);
 }
 
-static const struct op *const tables[] = { bond_ops, global_ops, dma_ops, load_ops, NULL };
+static const struct op *const tables[] = { bond_ops, global_ops, dma_ops, load_ops, race_ops, storm_ops, NULL };
 
 const struct suite suite = {
 	.name = "sva",

@@ -60,6 +60,6 @@ int64_t sva_bind_failing(int fd, const struct request *req, unsigned int nth, st
 bool failslab_ready(void);	/* whether allocations can be made to fail; sets it up */
 void global_forget(const struct device *device);
 
-extern const struct op bond_ops[], global_ops[], dma_ops[], load_ops[];
+extern const struct op bond_ops[], global_ops[], dma_ops[], load_ops[], race_ops[], storm_ops[];
 
 #endif
