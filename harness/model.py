@@ -275,6 +275,8 @@ class RunResult:
     cells: tuple[Cell, ...]  # one or more, in the order asked for
     phases: tuple[Phase, ...]  # in the order in which they ended
     seconds: float = 0.0  # wall time from the start of the process until there was a verdict
+    seed: int = 1  # of the choices of scenarios that race
+    stress: int = 1  # by which their rounds and time boxes were multiplied
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -57,6 +57,8 @@ class Validation:
             series=series,
             suite=request.suite.name,
             channel=request.channel,
+            seed=request.tuning.seed,
+            stress=request.tuning.stress,
             cells=cells,
             phases=tuple(self._ui.phases),
             seconds=self._ui.timeline.now(),

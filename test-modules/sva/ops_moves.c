@@ -123,6 +123,11 @@ void *page_new(void)
 	return shared_new(PAGE_BYTES);
 }
 
+void page_leave(void *page)
+{
+	madvise(page, PAGE_BYTES, MADV_DONTNEED);
+}
+
 void page_free(void *page)
 {
 	if (page)

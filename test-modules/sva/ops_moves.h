@@ -45,6 +45,7 @@ int64_t clock_ns(void);
 void *shared_new(size_t size);
 void *page_new(void);
 void page_free(void *page);
+void page_leave(void *page);	/* the process has to ask for it again */
 /* So that the sides of a race do not wait for one CPU. */
 void pin(unsigned int number);
 void become_nothing(void) __attribute__((noreturn));	/* exec of a program that ends at once */

@@ -13,7 +13,7 @@
 
 #define ROUNDS_MAX	1000000
 
-static const char *const act_names[] = { "bind", "unbind", "exit", "exec", "kill", "nothing" };
+static const char *const act_names[] = { "bind", "unbind", "transfer", "exit", "exec", "kill", "nothing" };
 
 /* One process: both sides, or @number's. */
 static void live_once(struct race *race, unsigned int number)
@@ -89,7 +89,9 @@ static void report(struct reply *reply, const struct race *race, bool boxed)
 	reply_u64(reply, "second_only", tally->second_only);
 	reply_u64(reply, "neither", tally->neither);
 	reply_u64(reply, "same_handle", tally->same_handle);
+	reply_u64(reply, "two_handles", tally->two_handles);
 	reply_u64(reply, "same_pasid", tally->same_pasid);
+	reply_u64(reply, "two_pasids", tally->two_pasids);
 	reply_errors(reply, "first_errors", tally->errors[0]);
 	reply_errors(reply, "second_errors", tally->errors[1]);
 	reply_u64(reply, "overlapped", tally->overlapped);
@@ -139,7 +141,7 @@ static struct race *race_new(const struct request *req, struct reply *reply, int
 	if (side_set(race, req, 0) && side_set(race, req, 1) &&
 	    (held || (race->sides[0].act != UNBIND && race->sides[1].act != UNBIND)))
 		return race;
-	reply_fail(reply, EINVAL, "a side does bind, unbind (of what is held), exit, exec, kill or nothing");
+	reply_fail(reply, EINVAL, "a side does bind, unbind (of what is held), transfer, exit, exec, kill or nothing");
 	munmap(race, sizeof(*race));
 	return NULL;
 }

@@ -16,7 +16,7 @@
 #define HELD_MAX	8
 #define LEAST_ROUNDS	10	/* also when the time is up: a race that did not happen shows nothing */
 
-enum act { BIND, UNBIND, EXIT, EXEC, KILL, NOTHING };
+enum act { BIND, UNBIND, TRANSFER, EXIT, EXEC, KILL, NOTHING };
 
 struct race;
 
@@ -35,7 +35,7 @@ struct side {			/* written by its own thread, read by the first one's */
 
 struct tally {
 	uint64_t rounds, both, first_only, second_only, neither;
-	uint64_t same_handle, same_pasid, overlapped;
+	uint64_t same_handle, two_handles, same_pasid, two_pasids, overlapped;
 	uint64_t errors[2][EHWPOISON + 1];
 };
 

@@ -105,6 +105,20 @@ static void wait_a_little(struct draw *draw)
 		;
 }
 
+/* By the PASID of what the other side holds: nothing of ours keeps that bond. 0, -EIO if it is refused. */
+static int64_t ask_for_page(struct side *side)
+{
+	struct race *race = side->race;
+	struct move move = race->sides[side == race->sides].held[0];
+	enum reach reach;
+
+	move.fd = side->move.fd;
+	reach = move_write(&move, side->page, race->tally.rounds, true);
+	if (reach == MANGLED || reach == STUCK)
+		race_wrong(race, side, "a transfer", reach_name(reach));
+	return reach == REACHED ? 0 : -EIO;
+}
+
 static void act(struct side *side, struct draw *draw)
 {
 	struct race *race = side->race;
@@ -118,6 +132,9 @@ static void act(struct side *side, struct draw *draw)
 	case UNBIND:
 		side->ret = move_unbind(&side->held[0]);
 		break;
+	case TRANSFER:
+		side->ret = ask_for_page(side);
+		break;
 	case NOTHING:
 		break;
 	default:
@@ -126,12 +143,19 @@ static void act(struct side *side, struct draw *draw)
 	side->ended = atomic_fetch_add(&race->tick, 1);
 }
 
+static bool holds(const struct side *side)
+{
+	return side->act != BIND && side->act != TRANSFER;
+}
+
 /* What a side has before the moment: those that do not bind in it. */
 static bool hold(struct race *race, struct side *side)
 {
 	int64_t ret;
 
-	if (side->act == BIND)
+	if (side->act == TRANSFER)
+		page_leave(side->page);
+	if (!holds(side))
 		return true;
 	for (unsigned int i = 0; i < race->held; i++) {
 		side->held[i] = side->move;
@@ -154,6 +178,8 @@ static const struct move *live(const struct race *race, const struct side *side)
 {
 	if (side->act == BIND)
 		return side->ret ? NULL : &side->move;
+	if (!holds(side))
+		return NULL;
 	return first_held(side) < race->held ? &side->held[race->held - 1] : NULL;
 }
 
@@ -172,7 +198,7 @@ static void give_back(struct race *race, struct side *side)
 
 	if (side->act == BIND && !side->ret)
 		ret = move_unbind(&side->move);
-	for (unsigned int i = first_held(side); side->act != BIND && i < race->held && !ret; i++)
+	for (unsigned int i = first_held(side); holds(side) && i < race->held && !ret; i++)
 		ret = move_unbind(&side->held[i]);
 	if (ret)
 		race_wrong(race, side, "the unbind after the moment", error_name(ret));
@@ -184,7 +210,7 @@ static void look_at_ended(struct race *race, struct side *side)
 	const struct move *move = side->act == BIND ? &side->move : &side->held[0];
 	enum reach reach;
 
-	if ((side->act == BIND && side->ret) || !move->bond)
+	if ((side->act == BIND && side->ret) || side->act == TRANSFER || !move->bond)
 		return;
 	reach = move_write(move, side->page, race->tally.rounds, false);
 	if (reach != REFUSED)
@@ -204,8 +230,12 @@ static void count(struct race *race)
 	for (int i = 0; i < 2; i++)
 		if (-race->sides[i].ret > 0 && -race->sides[i].ret <= EHWPOISON)
 			tally->errors[i][-race->sides[i].ret]++;
-	tally->same_handle += one && other && one->handle == other->handle;
-	tally->same_pasid += one && other && one->pasid == other->pasid;
+	if (one && other) {
+		tally->same_handle += one->handle == other->handle;
+		tally->two_handles += one->handle != other->handle;
+		tally->same_pasid += one->pasid == other->pasid;
+		tally->two_pasids += one->pasid != other->pasid;
+	}
 	tally->overlapped += first->begun < second->ended && second->begun < first->ended;
 	tally->rounds++;
 	race->last = tally->rounds >= LEAST_ROUNDS && clock_ns() > race->end_ns;
