@@ -330,6 +330,8 @@ class RunResult:
     phases: tuple[Phase, ...]  # in the order in which they ended
     seconds: float = 0.0  # wall time from the start of the process until there was a verdict
     notes: tuple[str, ...] = ()  # what is to be said of the run's input, such as patterns of no use any more
+    seed: int = 1  # of the choices of scenarios that race
+    stress: int = 1  # by which their rounds and time boxes were multiplied
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -156,7 +156,7 @@ class CellRun:
         identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
         key = results.key(plan, request.suite, request.behaviours, identities)
         kind = f"{request.suite.name}-{plan.target.name}-{plan.flavour}"
-        kept = Results(self._cache, key, self._folder, kind)
+        kept = Results(self._cache, key, self._folder, kind, request.tuning)
 
         def measure(scenarios: Sequence[Scenario]) -> SideResult:
             return self._runner(side, plan).run(scenarios)
@@ -172,7 +172,7 @@ class CellRun:
 
         request, folder = self._request, self._folder / side
         behaviours = dict(request.behaviours)
-        more = (self._door, self._ui, self._slots, request.snapshot)
+        more = (self._door, self._ui, self._slots, request.snapshot, request.tuning)
         return SideRunner(plan, request.suite, behaviours, side, folder, *more)
 
     def _machine(self) -> Callable[[Guest], Plan]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from harness.model import Outcome, Status
 from harness.scenario.replay import Exchange, Recorder, script
 from harness.scenario.run import behaviours_of, measure, run_scenario, why_skipped
 from harness.scenario.schema import Plain, Scenario, Suite
+from harness.scenario.tuning import Tuning
 
 TRIES = 3  # of a scenario whose machine ends by a fault of the host
 _USUAL_BOOT = 3.0  # seconds of the guest's time; one that takes longer is slow, and gets longer deadlines
@@ -34,8 +36,16 @@ def spoilt(outcome: Outcome) -> bool:
 class OneScenario:
     """Carries scenarios out on guests of one kernel; keeps nothing of them, so threads may share it."""
 
-    def __init__(self, plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], side: str, evidence: Path) -> None:
-        self._plan, self._suite, self._behaviours = plan, suite, behaviours
+    def __init__(
+        self,
+        plan: Plan,
+        suite: Suite,
+        behaviours: Mapping[str, Plain],
+        side: str,
+        evidence: Path,
+        tuning: Tuning,
+    ) -> None:
+        self._plan, self._suite, self._behaviours, self._tuning = plan, suite, behaviours, tuning
         self._side, self._evidence = side, evidence
 
     def measure(self, guest: Session) -> Mapping[str, Any]:
@@ -55,15 +65,17 @@ class OneScenario:
         started = time.monotonic()
         seen = len(guest.splats())
         recorder = Recorder(guest)
-        outcome = run_scenario(
-            scenario,
-            self._suite,
-            recorder,
-            clock=guest,
-            scale=scale(guest),
-            behaviours=self._behaviours,
-            measured=measured,
-        )
+        with guest.spread() if scenario.spec.races else contextlib.nullcontext():
+            outcome = run_scenario(
+                scenario,
+                self._suite,
+                recorder,
+                clock=guest,
+                scale=scale(guest),
+                behaviours=self._behaviours,
+                measured=measured,
+                tuning=self._tuning,
+            )
         if outcome.status is Status.HANG:
             guest.blocked_tasks()
         elif outcome.status not in _LOST:

@@ -82,6 +82,10 @@ class Session:
         self._start.save(self._vm)
         return Frozen(self._start, hello, self.facts, self.boot_seconds, measured)
 
+    def spread(self) -> AbstractContextManager[None]:
+        """See Vm.spread."""
+        return self._vm.spread()
+
     def halt(self) -> None:
         """Stop a copy whose scenario is over, if ``rewind`` can make it pristine again.
 

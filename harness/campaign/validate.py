@@ -59,6 +59,8 @@ class Validation:
             series=series,
             suite=request.suite.name,
             channel=request.channel,
+            seed=request.tuning.seed,
+            stress=request.tuning.stress,
             cells=cells,
             notes=self._notes(cells, base.version),
             phases=tuple(self._ui.phases),

@@ -32,6 +32,8 @@ def document(result: RunResult) -> dict[str, Any]:
         "series": None if result.series is None else _series(result.series),
         "suite": result.suite,
         "channel": result.channel,
+        "seed": result.seed,
+        "stress": result.stress,
         "targets": [_cell(cell) for cell in result.cells],
         "counts": _counts(result.rows),
         "seconds": _seconds(result.seconds),

@@ -51,6 +51,8 @@ def _head(page: Page, result: RunResult) -> None:
             page.field("machine", f"{cell.place}: {cell.accelerator or 'none'}")
     else:
         page.field("machine", result.cells[0].accelerator)
+    if (result.seed, result.stress) != (1, 1):
+        page.field("races", f"seed {result.seed}, stress {result.stress}")
     page.path("evidence", str(result.run))
     page.line()
 

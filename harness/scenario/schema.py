@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ class ScenarioFile(Strict):
     motivates: str | None = None  # capability that it shows the need for: a tree alone may fail without it
     actors: tuple[str, ...] = ()  # processes
     faults: Literal["none", "expected"] = "none"  # whether the IOMMU may report faults
+    races: bool = False  # things happen at once in it: each CPU of the guest gets CPUs of the host for itself
     without: Mapping[str, str] = {}  # oracle -> why it does not apply
     our_choice: str | None = None  # the whole scenario is our choice: failing is advice
     limit: Seconds | None = None  # for all steps together; default the suite's
@@ -162,6 +164,10 @@ class Scenario:
     @property
     def summary(self) -> str:
         return self.spec.summary
+
+    def uses(self, name: str) -> bool:
+        """Whether a step refers to the plain value ``name``."""
+        return re.search(rf"\${{?{name}\b", repr(self.spec.steps)) is not None
 
 
 @dataclass(frozen=True)

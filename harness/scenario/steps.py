@@ -69,13 +69,17 @@ class StepRunner:
         behaviours: Mapping[str, Plain],
         begin: Any,
         suite: SuiteFile,
+        values: Mapping[str, int] | None = None,
     ) -> None:
-        """``begin`` is the guest's mark from which trace and console are read when a step names none."""
+        """``begin`` is the guest's mark from which trace and console are read when a step names none.
+
+        ``values`` are plain values that steps may refer to.
+        """
         self._guest, self._clock, self._limits, self._behaviours = guest, clock, limits, behaviours
         self._suite = suite
         self._marks: dict[str, Any] = {"": begin}
         self._started: dict[str, _Started] = {}
-        self._scope: dict[str, Any] = {"facts": guest.facts}
+        self._scope: dict[str, Any] = {"facts": guest.facts, **(values or {})}
         self._end = None if limits.total is None else clock.now() + limits.total * limits.scale
         self._quiet = 0  # depth of repeat blocks, of which only what matters is kept
         self.current: tuple[str, str] | None = None  # index and text of the step under way
