@@ -18,6 +18,7 @@ from harness.channel.base import ChannelClosed
 from harness.channel.serial import SerialChannel
 from harness.channel.ssh import SshChannel
 from harness.errors import InfraError
+from harness.machine import hardware
 from harness.machine.snapshot import Snapshot, SnapshotFailed
 from harness.machine.vm import Vm
 from harness.model import Splat, Status
@@ -143,6 +144,12 @@ class Session:
     def console_since(self, since: Mark) -> str:
         """What the kernel printed after ``since``."""
         return self._vm.console.since(since.console)
+
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        """What the emulated hardware would use now."""
+        if gone := self._gone():
+            raise GuestLost(gone)
+        return hardware.rows(self._vm, self._plan.target)
 
     # --- what the suite runner uses -----------------------------------------
     def splats(self) -> tuple[Splat, ...]:

@@ -48,6 +48,8 @@ class FakeGuest:
     free: int = 4
     events: list[TraceEvent] = field(default_factory=list)
     console: str = ""
+    rows: list[list[dict[str, Any]]] = field(default_factory=lambda: [[]])  # of the hardware, at each look
+    looks: int = 0  # at the hardware
     log: list[str] = field(default_factory=list)  # what was asked, in words
     deadlines: list[float] = field(default_factory=list)
     begun: list[tuple[str, Mapping[str, object], str | None]] = field(default_factory=list)
@@ -81,6 +83,10 @@ class FakeGuest:
 
     def console_since(self, since: tuple[int, int]) -> str:
         return self.console[since[1] :]
+
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        self.looks += 1
+        return self.rows[min(self.looks, len(self.rows)) - 1]
 
 
 SUITE = load_suite("demo", DATA)

@@ -88,7 +88,9 @@ def test_a_scenario_for_a_rule_of_the_series_needs_the_series(scenario: Scenario
 
 @EVERY
 def test_the_id_says_what_it_is_about(scenario: Scenario) -> None:
-    assert re.fullmatch(r"(global|own|motive|data|life|enqcmd|stress|sweep|config|next)(-[a-z0-9]+)+", scenario.id)
+    assert re.fullmatch(
+        r"(global|own|motive|data|life|enqcmd|stress|race|sweep|tables|config|next)(-[a-z0-9]+)+", scenario.id
+    )
     assert not scenario.id.startswith("own-") or "own_pasid" in scenario.spec.requires
     assert 20 <= len(scenario.summary) <= 120 and not scenario.summary.endswith(".")
 
