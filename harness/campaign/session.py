@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.campaign import leaks
 from harness.campaign.guest import BootFailed, Frozen, Mark, Plan
 from harness.channel.agent import PROTOCOL, AgentLink
 from harness.channel.base import ChannelClosed
@@ -81,6 +82,10 @@ class Session:
         self._disconnect()
         self._start.save(self._vm)
         return Frozen(self._start, hello, self.facts, self.boot_seconds, measured)
+
+    def spread(self) -> AbstractContextManager[None]:
+        """See Vm.spread."""
+        return self._vm.spread()
 
     def halt(self) -> None:
         """Stop a copy whose scenario is over, if ``rewind`` can make it pristine again.
@@ -236,6 +241,7 @@ class Session:
         else:
             self._boot(started)
             self._introduce()
+            self.facts = leaks.hastened(self._vm, self._plan.guest.kernel, self.facts)
         self._vm.console.prompt.set()
         self.boot_seconds = frozen.boot_seconds if frozen else self.now() - started
 

@@ -103,6 +103,10 @@ class Target(_Strict):
             raise ValueError(f"fault_events: {', '.join(sorted(unread))} must be in 'trace', too")
         return self
 
+    def with_memory(self, mib: int) -> Target:
+        """The same with at least ``mib`` MiB."""
+        return self.model_copy(update={"memory_mib": max(mib, self.memory_mib)})
+
 
 def known() -> tuple[str, ...]:
     """Names of the targets there are."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -149,6 +150,26 @@ class Vm:
         """Run one QMP command. Raises what qemu.qmp raises on refusal."""
         assert self._monitor is not None
         return self._monitor.cmd(command, **arguments)
+
+    @contextlib.contextmanager
+    def spread(self) -> Iterator[None]:
+        """Each CPU of the guest has CPUs of the host for itself, so that they do run at the same time.
+
+        Left alone, the host puts one that it wakes beside the one that has woken it.
+        """
+        host = sorted(os.sched_getaffinity(0))
+        threads = [cpu["thread-id"] for cpu in self.qmp("query-cpus-fast")]
+        if len(host) < len(threads):
+            yield
+            return
+        for number, thread in enumerate(threads):
+            os.sched_setaffinity(thread, host[number :: len(threads)])
+        try:
+            yield
+        finally:
+            for thread in threads:
+                with contextlib.suppress(ProcessLookupError):  # the guest may be gone
+                    os.sched_setaffinity(thread, host)
 
     def ended(self) -> str | None:
         """How QEMU ended, or None while it runs."""

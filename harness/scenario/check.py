@@ -36,6 +36,7 @@ from harness.scenario.language import (
 )
 from harness.scenario.observe import FAULT_FIELDS
 from harness.scenario.schema import Comparison, ScenarioFile, SuiteFile
+from harness.scenario.tuning import NAMES
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -127,6 +128,9 @@ def check_suite(document: Document, world: World) -> tuple[Problem, ...]:
         inner.matcher(("oracles", name, "must"), oracle.must)
     for section, steps in (("setup", suite.setup), ("cleanup", suite.cleanup)):
         _Checker(document, world, problems=checker.problems).steps(steps, (section,))
+    for number, carried in enumerate(suite.ktap.run if suite.ktap else ()):
+        names = suite.programs.names if suite.programs else ()
+        checker.known(("ktap", "run", number, "program"), "program", carried.program, names)
     return tuple(checker.problems)
 
 
@@ -140,7 +144,7 @@ class _Checker:
     marks: set[str] = field(default_factory=set)
     open_tokens: dict[str, PathIn] = field(default_factory=dict)
     token_operations: dict[str, Operation] = field(default_factory=dict)
-    saved: dict[str, Operation | None] = field(default_factory=dict)  # None: a plain value
+    saved: dict[str, Operation | None] = field(default_factory=lambda: dict.fromkeys(NAMES))  # None: a plain value
 
     # --- small checks -------------------------------------------------------
     def say(self, path: PathIn, what: str) -> None:
@@ -329,6 +333,6 @@ class _Checker:
                 if each != "any" and each not in _ERRORS:
                     self.say((*path, key), unknown("error", each, _ERRORS))
         if step.save is not None:
-            if step.save == "facts":
-                self.say((*path, "save"), "'facts' is taken")
+            if step.save in ("facts", *NAMES):
+                self.say((*path, "save"), f"{step.save!r} is taken")
             self.saved[step.save] = operation

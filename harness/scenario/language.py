@@ -84,6 +84,7 @@ class _Expecting(_Common):
     may_fail: Words = ()  # errno names that are as good as success; "any"
     died: str | None = None  # how the actor must end meanwhile: a signal's name, exit:0, any
     save: str | None = None  # name under which later steps find the reply
+    report: str | None = None  # name under which reports tell the reply's fields
     deadline: Seconds | None = None  # answer within; default the suite's
 
 

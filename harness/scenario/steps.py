@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import StepResult
+from harness.model import Measured, StepResult
 from harness.scenario import match, refs
-from harness.scenario.expect import Expected, came, met, refused
+from harness.scenario.expect import Expected, came, fields, met, refused
 from harness.scenario.language import (
     CompareStep,
     ConsoleStep,
@@ -59,7 +59,7 @@ class _Started:
 
 
 class StepRunner:
-    """Carries out steps; ``results``, ``advice`` and what was saved grow as it goes."""
+    """Carries out steps; ``results``, ``advice``, ``measured`` and what was saved grow as it goes."""
 
     def __init__(
         self,
@@ -69,19 +69,24 @@ class StepRunner:
         behaviours: Mapping[str, Plain],
         begin: Any,
         suite: SuiteFile,
+        values: Mapping[str, int] | None = None,
     ) -> None:
-        """``begin`` is the guest's mark from which trace and console are read when a step names none."""
+        """``begin`` is the guest's mark from which trace and console are read when a step names none.
+
+        ``values`` are plain values that steps may refer to.
+        """
         self._guest, self._clock, self._limits, self._behaviours = guest, clock, limits, behaviours
         self._suite = suite
         self._marks: dict[str, Any] = {"": begin}
         self._looker = Looker(guest, clock, limits.scale, suite, behaviours, self._marks)
         self._started: dict[str, _Started] = {}
-        self._scope: dict[str, Any] = {"facts": guest.facts}
+        self._scope: dict[str, Any] = {"facts": guest.facts, **(values or {})}
         self._end = None if limits.total is None else clock.now() + limits.total * limits.scale
         self._quiet = 0  # depth of repeat blocks, of which only what matters is kept
         self.current: tuple[str, str] | None = None  # index and text of the step under way
         self.results: list[StepResult] = []
         self.advice: list[str] = []
+        self.measured: list[Measured] = []
 
     def run(self, steps: Iterable[Step]) -> None:
         """All of ``steps``. Raises StepFailed, AgentRefused, GuestTimeout and GuestLost."""
@@ -245,6 +250,8 @@ class StepRunner:
             raise AgentRefused(f"{text}: {why}")
         if step.save is not None:
             self._scope[step.save] = reply
+        if step.report is not None:
+            self.measured.append(Measured(step.report, fields(reply)))
         self._record(index, text, met(expected, reply), str(expected), came(reply), began)
 
     def _record(self, index: str, text: str, good: bool, expected: str, got: str, began: float) -> None:

@@ -48,14 +48,38 @@ static void kph_bond_list(struct kph_engine *engine, struct kph_bond *bond)
 	mutex_unlock(&engine->lock);
 }
 
-/* Off the list first: once unbound, the address may be another handle's. */
-static void kph_bond_end(struct kph_engine *engine, struct kph_bond *bond)
+/* From here on the nth allocation of this task fails, until kph_fail_end(). 0: none, and the task's own n stays. */
+static void kph_fail_begin(u32 nth)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (nth)
+		current->fail_nth = nth;
+#endif
+}
+
+/* Return: what is left of @nth; 0: the nth allocation has failed. */
+static u32 kph_fail_end(u32 nth)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (nth) {
+		nth = current->fail_nth;
+		current->fail_nth = 0;
+	}
+#endif
+	return nth;
+}
+
+/* Off the list first: once unbound, the address may be another handle's. Return: what is left of @fail_nth. */
+static u32 kph_bond_end(struct kph_engine *engine, struct kph_bond *bond, u32 fail_nth)
 {
 	mutex_lock(&engine->lock);
 	list_del(&bond->entry);
 	mutex_unlock(&engine->lock);
+	kph_fail_begin(fail_nth);
 	iommu_sva_unbind_device(bond->sva);
+	fail_nth = kph_fail_end(fail_nth);
 	kfree(bond);
+	return fail_nth;
 }
 
 static bool kph_has_iommu(struct device *dev)
@@ -81,7 +105,7 @@ static struct iommu_sva *kph_sva_bind(struct device *dev, bool own, u32 pasid)
 /**
  * kph_bind() - bind the caller's mm to the file's device
  * @file: the file that will own the bond
- * @bind: in: the own PASID; out: bond, handle and PASID
+ * @bind: in: the own PASID, fail_nth; out: bond, handle, PASID, fail_nth
  * @own: use the own PASID
  *
  * Return: 0; the bind's own error; -ENOTTY for an own PASID if the tree has no
@@ -101,7 +125,9 @@ long kph_bind(struct kph_file *file, struct kph_sva_bind *bind, bool own)
 	if (ret)
 		goto out_free;
 
+	kph_fail_begin(bind->fail_nth);
 	bond->sva = kph_sva_bind(engine->dev, own, bind->pasid);
+	bind->fail_nth = kph_fail_end(bind->fail_nth);
 	ret = kph_check_handle(bond->sva);
 	if (ret)
 		goto out_leave;
@@ -113,7 +139,7 @@ long kph_bind(struct kph_file *file, struct kph_sva_bind *bind, bool own)
 	bind->pasid = iommu_sva_get_pasid(bond->sva);
 	ret = xa_alloc(&file->bonds, &bind->bond, bond, xa_limit_31b, GFP_KERNEL);
 	if (ret) {
-		kph_bond_end(engine, bond);
+		kph_bond_end(engine, bond, 0);
 		bond = NULL;
 	}
 out_leave:
@@ -125,7 +151,7 @@ out_free:
 }
 
 /* Return: 0, -ENOENT if the file has no such bond. */
-long kph_unbind(struct kph_file *file, u32 number)
+long kph_unbind(struct kph_file *file, struct kph_sva_bond *arg)
 {
 	struct kph_bond *bond;
 	long ret = kph_engine_enter(file->engine);
@@ -133,10 +159,10 @@ long kph_unbind(struct kph_file *file, u32 number)
 	if (ret)
 		return ret;
 	mutex_lock(&file->bond_lock);
-	bond = xa_erase(&file->bonds, number);
+	bond = xa_erase(&file->bonds, arg->bond);
 	mutex_unlock(&file->bond_lock);
 	if (bond)
-		kph_bond_end(file->engine, bond);
+		arg->fail_nth = kph_bond_end(file->engine, bond, arg->fail_nth);
 	kph_engine_leave(file->engine);
 	return bond ? 0 : -ENOENT;
 }
@@ -325,7 +351,7 @@ void kph_bonds_end(struct kph_file *file)
 
 	xa_for_each(&file->bonds, i, bond) {
 		xa_erase(&file->bonds, i);
-		kph_bond_end(file->engine, bond);
+		kph_bond_end(file->engine, bond, 0);
 	}
 	xa_for_each(&file->globals, i, value) {
 		xa_erase(&file->globals, i);
