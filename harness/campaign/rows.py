@@ -21,7 +21,7 @@ def cell(
     facts: Mapping[str, object],
     whole: str,
 ) -> Cell:
-    """What a run says of one target.
+    """What a run says of one target and flavour.
 
     ``results``: side (base, patched) -> what it did. ``summaries``: id -> summary of the scenarios asked for, in order;
     outcomes of other ids follow. ``whole`` is the id that stands for all of them when nobody knows any.
@@ -60,6 +60,7 @@ def cell(
         known=tuple(each for result in results.values() for each in result.known),
         facts={**facts, **numbers},
         notes=_notes(results),
+        flavour=flavour,
     )
 
 

@@ -12,7 +12,7 @@ from harness.report import View, clean, words
 
 NAME = "json"
 HELP = "everything, for programs; kph schema run prints its schema"
-SCHEMA = "kph.run.v2"
+SCHEMA = "kph.run.v3"
 
 
 def render(result: RunResult, view: View) -> str:
@@ -30,9 +30,10 @@ def document(result: RunResult) -> dict[str, Any]:
         "run": str(result.run),
         "tree": _tree(result.tree),
         "series": None if result.series is None else _series(result.series),
-        "flavour": result.flavour,
         "suite": result.suite,
         "channel": result.channel,
+        "seed": result.seed,
+        "stress": result.stress,
         "targets": [_cell(cell) for cell in result.cells],
         "counts": _counts(result.rows),
         "seconds": _seconds(result.seconds),
@@ -45,6 +46,7 @@ def document(result: RunResult) -> dict[str, Any]:
 def _cell(cell: Cell) -> dict[str, Any]:
     return {
         "name": cell.target,
+        "flavour": cell.flavour,
         "verdict": cell.verdict.value,
         "reasons": list(cell.reasons),
         "accelerator": cell.accelerator,
@@ -113,6 +115,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "known": [_known(each) for each in outcome.known],
         "faults": [_fault(fault) for fault in outcome.faults],
         "advice": list(outcome.advice),
+        "measured": [{"what": each.what, "values": dict(each.values)} for each in outcome.measured],
         "lacking": outcome.lacking,
         "started": _seconds(outcome.started),
         "worker": outcome.worker,

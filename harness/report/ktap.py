@@ -1,6 +1,6 @@
 """KTAP version 1 (Documentation/dev-tools/ktap.rst): base, patched and the change as three nested tests.
 
-With several targets each is one test that has these in it.
+With several targets or flavours each is one test that has these in it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def render(result: RunResult, view: View) -> str:
     if not words.several(result):
         tests = _tests(result.cells[0], result)
     else:
-        tests = tuple(_parent(cell.target, _tests(cell, result)) for cell in result.cells)
+        tests = tuple(_parent(cell.place, _tests(cell, result)) for cell in result.cells)
         tests = (*tests, _verdict("verdict", result.verdict, words.conclusion(result)))
     return "\n".join(("KTAP version 1", f"1..{len(tests)}", *_all(tests))) + "\n"
 
@@ -89,8 +89,9 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
         return _Point(row.scenario, False, "ERROR", "not run")
     status, reason = outcome.status, outcome.reason
     shown = (f"fails, which shows the need: {outcome.lacking}",) if outcome.lacking else ()
+    found = (f"measured: {words.measured(each)}" for each in outcome.measured)
     known = (f"known: {words.of_known(each)}" for each in outcome.known)
-    notes = (*_failing(outcome), *(line for splat in outcome.splats for line in _splat(splat)), *known, *shown)
+    notes = (*_failing(outcome), *(line for splat in outcome.splats for line in _splat(splat)), *known, *shown, *found)
     if status is Status.SKIP:
         return _Point(row.scenario, True, "SKIP", reason, notes)
     if status is Status.HANG:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.model import Cell, Change, Known, Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.model import Cell, Change, Known, Measured, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.verdict import generic, traces
 
 BAD = (Status.CRASH, Status.HANG, Status.FAIL)
@@ -83,6 +83,15 @@ def splats(row: Row) -> tuple[Splat, ...]:
     if row.change is Change.BASE_ONLY:
         return row.base.splats if row.base else ()
     return row.new_splats
+
+
+def measured(each: Measured) -> str:
+    """What a scenario found out, in one line."""
+    return f"{each.what}: {', '.join(f'{name} {_plain(value)}' for name, value in each.values)}"
+
+
+def _plain(value: str | int | bool) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def skips(outcomes: Iterable[Outcome | None]) -> tuple[Skipped, ...]:
@@ -172,21 +181,21 @@ def counts(rows: Sequence[Row]) -> dict[Change, int]:
 
 def where(result: RunResult) -> str:
     """Targets, kernel and suite, as in a sentence."""
-    flavour = "" if result.flavour == "base" else f" ({result.flavour})"
-    return f"{targets(result)}{flavour}, Linux {result.tree.version}, suite {result.suite}"
+    return f"{places(result)}, Linux {result.tree.version}, suite {result.suite}"
 
 
-def targets(result: RunResult) -> str:
-    """Names of the targets: "a", "a and b", "a, b and c"."""
-    return _listed([cell.target for cell in result.cells])
+def places(result: RunResult) -> str:
+    """The targets with their flavours: "a", "a and a (kasan)", "a, b and c"."""
+    return listed([cell.place for cell in result.cells])
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """As "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def several(result: RunResult) -> bool:
-    """Whether the run has more than one target, so that each thing needs its target's name."""
+    """Whether the run has more than one target or flavour, so that each thing needs its place."""
     return len(result.cells) > 1
 
 
@@ -195,18 +204,18 @@ def conclusion(result: RunResult) -> str:
     if result.verdict is Verdict.PASS:
         found = [_found(cell, result.series is not None) for cell in result.cells]
         if several(result):
-            found = [f"{cell.target}: {text}" for cell, text in zip(result.cells, found, strict=True)]
+            found = [f"{cell.place}: {text}" for cell, text in zip(result.cells, found, strict=True)]
         return f"pass. {where(result)}: {'; '.join(found)}."
     reasons = "; ".join(reason.split("\n")[0].rstrip(".") for reason in result.reasons) or "no reason given"
-    silent = [cell.target for cell in result.cells if cell.verdict is Verdict.ERROR]
+    silent = [cell.place for cell in result.cells if cell.verdict is Verdict.ERROR]
     gap = f"so nothing can be said of {'the series' if result.series else 'the tree'}"
     if silent and several(result):
-        gap += f" on {_listed(silent)}"
+        gap += f" on {listed(silent)}"
     return f"{result.verdict.value}. {where(result)}: {reasons}{f'; {gap}' if silent else ''}."
 
 
 def verdict_of(cell: Cell, result: RunResult) -> str:
-    """The verdict of one target, as if the run had no other."""
+    """The verdict of one cell, as if the run had no other."""
     alone = dataclasses.replace(result, verdict=cell.verdict, reasons=cell.reasons, cells=(cell,))
     return conclusion(alone)
 

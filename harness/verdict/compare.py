@@ -38,9 +38,9 @@ The verdict of a run::
 
 Failure wins over error: what is known to be broken stays broken. Advice never fails.
 
-Each target of a run is judged so by itself, and the run by its targets: fail if any of them fails, else error if any
-of them is an error, else pass. So the exit status is 1 as soon as one target shows a failure, 3 only if no target
-does. The reasons name every target that did not pass, so that neither hides the other.
+Each target and flavour of a run is judged so by itself, and the run by all of them: fail if any of them fails, else
+error if any of them is an error, else pass. So the exit status is 1 as soon as one shows a failure, 3 only if none
+does. The reasons name each that did not pass, so that none hides another.
 """
 
 from __future__ import annotations
@@ -166,14 +166,14 @@ def known(cell: Cell) -> tuple[Known, ...]:
 
 
 def together(cells: Sequence[Cell]) -> tuple[Verdict, tuple[str, ...]]:
-    """What a run says over all its targets, and why: failures first, each with its target where there are several."""
+    """What a run says over all its cells, and why: failures first, each with its place where there are several."""
     worst_first = [cell for verdict in _WORST_FIRST for cell in cells if cell.verdict is verdict]
     verdict = worst_first[0].verdict if worst_first else Verdict.ERROR
-    return verdict, tuple(reason for cell in worst_first for reason in _told(cell.reasons, cell.target, len(cells)))
+    return verdict, tuple(reason for cell in worst_first for reason in _told(cell.reasons, cell.place, len(cells)))
 
 
-def _told(reasons: Iterable[str], target: str, targets: int) -> Iterable[str]:
-    return (f"{target}: {reason}" if targets > 1 else reason for reason in reasons)
+def _told(reasons: Iterable[str], place: str, cells: int) -> Iterable[str]:
+    return (f"{place}: {reason}" if cells > 1 else reason for reason in reasons)
 
 
 def _of_series(row: Row) -> bool:

@@ -98,6 +98,7 @@ extern const struct op supervisor_ops[];	/* these end with a NULL name */
 extern const struct op system_ops[];
 extern const struct op memory_ops[];
 extern const struct op process_ops[];
+extern const struct op program_ops[];
 
 /* Every table, one op after the other; *state starts at 0; NULL at the end. */
 const struct op *ops_each(unsigned int *state);

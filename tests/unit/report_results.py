@@ -10,6 +10,7 @@ from harness.model import (
     Cell,
     IommuFault,
     Known,
+    Measured,
     Outcome,
     Patch,
     Pattern,
@@ -152,7 +153,6 @@ def _run(cells: tuple[Cell, ...], series: Series | None = SERIES) -> RunResult:
         reasons=reasons,
         tree=TREE,
         series=series,
-        flavour="base",
         suite="sva",
         channel="serial",
         cells=cells,
@@ -178,6 +178,7 @@ def failing() -> RunResult:
             steps=_STEPS,
             faults=_FAULTS,
             advice=("a failed own bind counts as an own bind",),
+            measured=(Measured("first bind", (("points", 9), ("kinds", "slab"), ("complete", True))),),
         ),
         _both("g12-killed-while-bound", ok, (Status.CRASH, "kernel panic: Fatal exception"), splats=(UAF, UAF)),
         *_own(2),
@@ -253,6 +254,25 @@ def targets_differ() -> RunResult:
     )
 
 
+def flavours_differ() -> RunResult:
+    """More columns than a terminal has; one flavour finds what the others do not."""
+    rows = (*_passes(3), *_own(1))
+    found = (*_passes(3), _row("p01-own-bind", outcome("p01-own-bind", Status.SKIP, NO_API), _sloppy()))
+    return _run(
+        tuple(
+            dataclasses.replace(
+                _cell(target, tuple(dataclasses.replace(row, flavour=flavour) for row in here)), flavour=flavour
+            )
+            for target in ("x86_64-vtd", "arm64-smmuv3")
+            for flavour, here in (("base", rows), ("kasan", found), ("lockdep+leak", rows))
+        )
+    )
+
+
+def _sloppy() -> Outcome:
+    return outcome("p01-own-bind", Status.CRASH, UAF.title, splats=(UAF,))
+
+
 def targets_alone() -> RunResult:
     return _run((_cell("x86_64-vtd", tree_alone().rows), _cell("arm64-smmuv3", tree_alone().rows[:4])), None)
 
@@ -317,7 +337,6 @@ def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
         reasons=(HOSTILE,),
         tree=Tree(HOSTILE, RUN, HOSTILE, HOSTILE, HOSTILE, HOSTILE),
         series=Series((HOSTILE,), HOSTILE, (Patch(1, HOSTILE, HOSTILE, b"", (HOSTILE,), HOSTILE),)),
-        flavour=HOSTILE,
         suite=HOSTILE,
         channel=HOSTILE,
         cells=tuple(
@@ -343,6 +362,7 @@ CASES = {
         targets_pass,
         targets_differ,
         targets_alone,
+        flavours_differ,
         motive,
         motive_alone,
         known_splats,

@@ -73,7 +73,7 @@ def test_targets_are_side_by_side() -> None:
         line[:8] == ["regressed", "p01-own-bind", "pass", "fail", "error", "error", "skip", "pass"] for line in lines
     )
     assert ["unknown", "arm-only", "-", "-", "error", "error", "-", "-", "as", "above"] in lines
-    assert "p01-own-bind on x86_64-vtd: regressed" in text and "SKIPPED on mine, base: 1 of 4" in text
+    assert "p01-own-bind on x86_64-vtd: regressed" in text and "SKIPPED on mine base: 1 of 4" in text
 
 
 def test_the_verdict_names_every_target_that_did_not_pass() -> None:
