@@ -66,11 +66,11 @@ def test_a_scenario_asks_for_what_it_uses(scenario: Scenario) -> None:
     needs, used = set(scenario.spec.requires), operations_of(scenario)
     pasid_by_driver = any(
         isinstance(step, DoStep | StartStep)
-        and (step.do if isinstance(step, DoStep) else step.start) in ("churn", "churn_bind")
-        and "pasid" in step.args
+        and (step.do if isinstance(step, DoStep) else step.start) in ("churn", "churn_bind", "race", "storm")
+        and {"pasid", "other_pasid"} & set(step.args)
         for step in steps_of(scenario)
     )
-    if scenario.spec.motivates is not None:  # runs on every tree, and asks at each step
+    if scenario.spec.motivates is not None or scenario.spec.races:  # runs on every tree, and asks at each step
         needs |= {name for step in steps_of(scenario) for name in step.if_}
     assert ("bind_own" in used or pasid_by_driver) == ("own_pasid" in needs)
     assert ("gp" in used) == ("enqcmd" in needs)
@@ -89,7 +89,7 @@ def test_a_scenario_for_a_rule_of_the_series_needs_the_series(scenario: Scenario
 
 @EVERY
 def test_the_id_says_what_it_is_about(scenario: Scenario) -> None:
-    assert re.fullmatch(r"(global|own|motive|data|life|enqcmd|stress|config|next)(-[a-z0-9]+)+", scenario.id)
+    assert re.fullmatch(r"(global|own|motive|data|life|enqcmd|stress|race|config|next)(-[a-z0-9]+)+", scenario.id)
     assert not scenario.id.startswith("own-") or "own_pasid" in scenario.spec.requires
     assert 20 <= len(scenario.summary) <= 120 and not scenario.summary.endswith(".")
 
