@@ -6,11 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.machine.target import Target
+from harness.model import Pattern
 from harness.scenario.schema import Plain, Scenario, Suite
+from harness.scenario.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Request:
     qemu: Path | None  # --qemu
     snapshot: bool = True  # --snapshot: scenarios on copies of one guest, where that works; else each on its own boot
     jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
+    tuning: Tuning = field(default_factory=Tuning)  # --seed, --stress
     force: bool = False  # --force: measure also what an earlier run has measured
+    known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
 
     @property
     def several(self) -> bool:
@@ -52,9 +56,12 @@ def write(request: Request, file: Path) -> None:
         "patterns": request.patterns,
         "behaviours": dict(request.behaviours),
         "flavours": request.flavours,
+        "known": [pattern.origin for pattern in request.known],
         "channel": request.channel,
         "snapshot": request.snapshot,
         "jobs": request.jobs,
+        "seed": request.tuning.seed,
+        "stress": request.tuning.stress,
         "force": request.force,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -61,6 +61,20 @@ struct kph_sva_bond {
  * also with an error: 0 if the nth allocation came and failed.
  */
 
+/* What a live bond must have made of the IOMMU's tables. */
+struct kph_sva_live {
+	__u64 root;			/* physical address of the mm's page table when it was bound */
+	__u32 pasid;			/* the own PASID that was asked for, else the one that was given */
+	__u32 dead;			/* no task has the mm any more: the device must reach nothing */
+};
+
+struct kph_sva_lives {
+	__u64 bonds;			/* array of struct kph_sva_live, one per bind */
+	__u32 count;			/* in: room in it, 1 .. KPH_SVA_LIVE_MAX; out: bonds of the device, may be more */
+	__u32 reserved;
+};
+#define KPH_SVA_LIVE_MAX	4096
+
 struct kph_sva_global {
 	__u32 pasid;			/* ALLOC: out; FREE: in */
 	__u32 limit;			/* COUNT: in, 1 .. KPH_SVA_COUNT_MAX */
@@ -127,6 +141,7 @@ struct kph_sva_counters {
 #define KPH_SVA_HOLD_MM		_IO(KPH_SVA_MAGIC, 15)	/* arg: ms, at most KPH_SVA_HOLD_MAX */
 #define KPH_SVA_RELEASE_MM	_IO(KPH_SVA_MAGIC, 16)
 #define KPH_SVA_SETTLE		_IO(KPH_SVA_MAGIC, 17)	/* mmu_notifier_synchronize() */
+#define KPH_SVA_LIVE		_IOWR(KPH_SVA_MAGIC, 18, struct kph_sva_lives)
 #define KPH_SVA_HOLD_MAX	60000u
 
 #endif

@@ -5,12 +5,17 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "kph_sva_core.h"
 
 struct kph_bond {
 	struct iommu_sva *sva;
 	u32 handle;			/* the same for bonds of the same sva */
+	u32 pasid;			/* asked for, or else given */
+	/* Whose mm it is; not to be followed: we hold no reference, which could hide that the kernel holds none. */
+	const struct mm_struct *mm;
+	phys_addr_t root;		/* of the mm's page table */
 	struct list_head entry;		/* in engine->bonds */
 };
 
@@ -126,6 +131,9 @@ long kph_bind(struct kph_file *file, struct kph_sva_bind *bind, bool own)
 	ret = kph_check_handle(bond->sva);
 	if (ret)
 		goto out_leave;
+	bond->pasid = own ? bind->pasid : iommu_sva_get_pasid(bond->sva);
+	bond->mm = current->mm;
+	bond->root = virt_to_phys(current->mm->pgd);
 	kph_bond_list(engine, bond);
 	bind->handle = bond->handle;
 	bind->pasid = iommu_sva_get_pasid(bond->sva);
@@ -174,6 +182,67 @@ long kph_get_pasid(struct kph_file *file, struct kph_sva_bond *arg)
 	mutex_unlock(&file->bond_lock);
 	kph_engine_leave(file->engine);
 	return bond ? 0 : -ENOENT;
+}
+
+static bool kph_mm_has_task(const struct mm_struct *mm)
+{
+	struct task_struct *process, *thread;
+	bool found = false;
+
+	rcu_read_lock();
+	for_each_process_thread(process, thread)
+		if (READ_ONCE(thread->mm) == mm) {
+			found = true;
+			goto out;
+		}
+out:
+	rcu_read_unlock();
+	return found;
+}
+
+/* Return: how many bonds the engine has; the first @room of them are in @live. */
+static u32 kph_live_fill(struct kph_engine *engine, struct kph_sva_live *live, u32 room)
+{
+	struct kph_bond *bond;
+	u32 n = 0;
+
+	mutex_lock(&engine->lock);
+	list_for_each_entry(bond, &engine->bonds, entry) {
+		if (n < room)
+			live[n] = (struct kph_sva_live){
+				.root = bond->root,
+				.pasid = bond->pasid,
+				.dead = !kph_mm_has_task(bond->mm),
+			};
+		n++;
+	}
+	mutex_unlock(&engine->lock);
+	return n;
+}
+
+/**
+ * kph_live() - list the live bonds of the file's device, whoever made them
+ * @file: of the device
+ * @arg: in: where to, and the room there; out: how many there are
+ *
+ * Return: 0, -EINVAL for a bad count, -ENOMEM, -EFAULT.
+ */
+long kph_live(struct kph_file *file, struct kph_sva_lives *arg)
+{
+	u32 room = arg->count;
+	struct kph_sva_live *live;
+	long ret = 0;
+
+	if (!room || room > KPH_SVA_LIVE_MAX)
+		return -EINVAL;
+	live = kvcalloc(room, sizeof(*live), GFP_KERNEL);
+	if (!live)
+		return -ENOMEM;
+	arg->count = kph_live_fill(file->engine, live, room);
+	if (copy_to_user(u64_to_user_ptr(arg->bonds), live, min(room, arg->count) * sizeof(*live)))
+		ret = -EFAULT;
+	kvfree(live);
+	return ret;
 }
 
 /* Return: 0, -ENODEV without an IOMMU, -ENOSPC if no PASID is left. */

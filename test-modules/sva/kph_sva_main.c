@@ -100,6 +100,7 @@ union kph_arg {
 	struct kph_sva_facts facts;
 	struct kph_sva_bind bind;
 	struct kph_sva_bond bond;
+	struct kph_sva_lives lives;
 	struct kph_sva_global global;
 	struct kph_sva_dma dma;
 	struct kph_sva_counters counters;
@@ -119,6 +120,8 @@ static long kph_do_ioctl(struct kph_file *file, unsigned int cmd, union kph_arg 
 		return kph_unbind(file, &arg->bond);
 	case KPH_SVA_GET_PASID:
 		return kph_get_pasid(file, &arg->bond);
+	case KPH_SVA_LIVE:
+		return kph_live(file, &arg->lives);
 	case KPH_SVA_ALLOC_GLOBAL:
 		return kph_alloc_global(file, &arg->global);
 	case KPH_SVA_FREE_GLOBAL:

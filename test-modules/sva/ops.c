@@ -136,7 +136,9 @@ static void settle_notifiers(void)
 	close(fd);
 }
 
-static const struct op *const tables[] = { bond_ops, global_ops, dma_ops, load_ops, sweep_ops, NULL };
+static const struct op *const tables[] = {
+	bond_ops, global_ops, dma_ops, load_ops, sweep_ops, race_ops, storm_ops, NULL
+};
 
 const struct suite suite = {
 	.name = "sva",

@@ -12,6 +12,7 @@
 #define FAILSLAB	"/sys/kernel/debug/failslab/"
 #define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc/"
 #define NTH_MAX		INT32_MAX
+#define LIVE_USUAL	16	/* bonds of a device; more cost the kernel a larger allocation */
 
 /* Own bind if the request has a PASID, with bind->fail_nth as it is. -ENOSYS: the module was built without it. */
 int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind)
@@ -172,6 +173,74 @@ static int64_t op_bonds(const struct request *req, struct reply *reply)
 	return 0;
 }
 
+/* Each thing that the IOMMU must have in its tables, a line each, in the words of x-query-iommu-tables. */
+static int64_t list_live(const char *device, FILE *out, uint64_t *count)
+{
+	static struct kph_sva_live live[KPH_SVA_LIVE_MAX];
+	struct kph_sva_lives arg = { .bonds = (uintptr_t)live, .count = LIVE_USUAL };
+	int fd = device_open(device);
+	int64_t ret;
+
+	if (fd < 0)
+		return fd == -ENODEV ? 0 : fd;
+	ret = sva_ioctl(fd, KPH_SVA_LIVE, &arg);
+	if (!ret && arg.count > LIVE_USUAL) {
+		arg.count = KPH_SVA_LIVE_MAX;
+		ret = sva_ioctl(fd, KPH_SVA_LIVE, &arg);
+	}
+	close(fd);
+	if (ret)
+		return ret;
+	if (arg.count > KPH_SVA_LIVE_MAX)
+		return -EOVERFLOW;
+	for (uint32_t i = 0; i < arg.count; i++) {
+		fprintf(out, "kind=entry device=%s pasid=%u", device, live[i].pasid);
+		if (live[i].dead)
+			fputs(" dead=true silent=true\n", out);
+		else
+			fprintf(out, " dead=false root=0x%llx\n", (unsigned long long)live[i].root);
+	}
+	*count += arg.count;
+	return 0;
+}
+
+/* Two roles may be one device. */
+static bool role_is_first(const char *role, const char *device)
+{
+	char other[64], its_device[64];
+	unsigned int state = 0;
+
+	while (role_each(&state, other, its_device, sizeof(its_device)) && strcmp(other, role))
+		if (!strcmp(its_device, device))
+			return false;
+	return true;
+}
+
+static int64_t op_live_bonds(const struct request *req, struct reply *reply)
+{
+	char role[64], device[64], *text = NULL;
+	unsigned int state = 0;
+	uint64_t count = 0;
+	int64_t ret = 0;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)req;
+	if (!out)
+		return -ENOMEM;
+	while (!ret && role_each(&state, role, device, sizeof(device)))
+		if (role_is_first(role, device))
+			ret = list_live(device, out, &count);
+	if (fclose(out) && !ret)
+		ret = -ENOMEM;
+	if (!ret) {
+		reply_u64(reply, "count", count);
+		reply_text(reply, "live", text);
+	}
+	free(text);
+	return ret;
+}
+
 static int64_t op_release(const struct request *req, struct reply *reply)
 {
 	int64_t error = 0;
@@ -194,6 +263,7 @@ const struct op bond_ops[] = {
 	{ "unbind", ACTOR, false, op_unbind, { WHICH, { "abort", ARG_BOOLEAN, false } } },
 	{ "get_pasid", ACTOR, false, op_get_pasid, { WHICH } },
 	{ "bonds", ACTOR, false, op_bonds, { } },
+	{ "live_bonds", SUPERVISOR, true, op_live_bonds, { } },
 	{ "release", ACTOR, false, op_release, { DEVICE } },
 	{ .name = NULL },
 };

@@ -59,6 +59,6 @@ bool failslab_ready(void);	/* whether allocations can be made to fail; sets it u
 bool fail_pages_ready(void);	/* and whole pages */
 void global_forget(const struct device *device);
 
-extern const struct op bond_ops[], global_ops[], dma_ops[], load_ops[], sweep_ops[];
+extern const struct op bond_ops[], global_ops[], dma_ops[], load_ops[], sweep_ops[], race_ops[], storm_ops[];
 
 #endif
