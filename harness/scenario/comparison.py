@@ -72,6 +72,14 @@ def differences(
     return tuple(found)
 
 
+def summary(wrong: Iterable[str]) -> str:
+    """Differences in one line: the first of each name, and how many there are."""
+    names: dict[str, list[str]] = {}
+    for line in wrong:
+        names.setdefault(line.partition(":")[0], []).append(line)
+    return "; ".join(f"{lines[0]} and {len(lines) - 1} more" if lines[1:] else lines[0] for lines in names.values())
+
+
 def _paired(wanted: list[Row], there: list[Row], key: Sequence[str]) -> list[tuple[Row, Row]]:
     """Rows of both with equal, present values of ``key``, taken out of the lists."""
     pairs = []

@@ -121,8 +121,8 @@ class Looker:
             f"compare {step.compare.what}",
             match.holds(wanted, text),
             f"differences {match.describe(wanted)}" if wanted else "no difference",
-            _listed(found) or "none",
-            {"differences": _listed(found) or "none", "count": len(found)},
+            comparison.summary(found) or "none",
+            {"differences": comparison.summary(found) or "none", "count": len(found)},
         )
 
     def _until(self, look: Callable[[], Any], good: Callable[[Any], bool], limit: float) -> Any:

@@ -263,7 +263,7 @@ const struct op bond_ops[] = {
 	{ "unbind", ACTOR, false, op_unbind, { WHICH, { "abort", ARG_BOOLEAN, false } } },
 	{ "get_pasid", ACTOR, false, op_get_pasid, { WHICH } },
 	{ "bonds", ACTOR, false, op_bonds, { } },
-	{ "live_bonds", ANY, false, op_live_bonds, { } },
+	{ "live_bonds", SUPERVISOR, true, op_live_bonds, { } },
 	{ "release", ACTOR, false, op_release, { DEVICE } },
 	{ .name = NULL },
 };

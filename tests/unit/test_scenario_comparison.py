@@ -96,3 +96,9 @@ def test_what_is_no_business_of_bonds_does_not_count(row: dict[str, Any]) -> Non
 def test_each_row_is_told_once_and_the_right_one_stays_right() -> None:
     two = LIVE + "kind=entry device=d0 pasid=2 dead=false root=0x30000\n"
     assert _wrong(two, _entry(), _entry(5, 0x30000), _entry(6, 0x40000)) == ["wrong PASID", "stale PASID entry"]
+
+
+def test_a_summary_has_each_name_once() -> None:
+    lines = ["stale PASID entry: pasid=1", "wrong PASID: pasid=2, not pasid=3", "stale PASID entry: pasid=4"]
+    assert comparison.summary(lines) == "stale PASID entry: pasid=1 and 1 more; wrong PASID: pasid=2, not pasid=3"
+    assert comparison.summary(()) == ""
