@@ -57,11 +57,10 @@ def _hint(name: str) -> str:
 
 
 def with_cmdline(target: Target, flavour: str) -> Target:
-    """``target`` with the words of ``flavour-X.cmdline``, where there is one, on the command line."""
-    file = data.folder("kernel-configs") / f"flavour-{flavour}.cmdline"
-    if not file.is_file():
-        return target
-    words = [word for line in file.read_text().splitlines() if not line.startswith("#") for word in line.split()]
+    """``target`` with the words of ``flavour-X.cmdline`` of each flavour that has one, on the command line."""
+    files = [data.folder("kernel-configs") / f"flavour-{name}.cmdline" for name in flavour.split("+")]
+    lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
+    words = [word for line in lines if not line.startswith("#") for word in line.split()]
     kernel = target.kernel.model_copy(update={"cmdline": (*target.kernel.cmdline, *words)})
     return target.model_copy(update={"kernel": kernel})
 
