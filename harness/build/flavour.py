@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import data
 from harness.errors import UserError
+from harness.machine.target import Target
 
 
 def flavours() -> tuple[str, ...]:
@@ -53,6 +54,15 @@ def choose(words: Iterable[str]) -> tuple[str, ...]:
 def _hint(name: str) -> str:
     near = difflib.get_close_matches(name, flavours(), 1)
     return f"{f'did you mean {near[0]}? ' if near else ''}known: {', '.join(flavours())}, and these joined by +"
+
+
+def with_cmdline(target: Target, flavour: str) -> Target:
+    """``target`` with the words of ``flavour-X.cmdline`` of each flavour that has one, on the command line."""
+    files = [data.folder("kernel-configs") / f"flavour-{name}.cmdline" for name in flavour.split("+")]
+    lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
+    words = [word for line in lines if not line.startswith("#") for word in line.split()]
+    kernel = target.kernel.model_copy(update={"cmdline": (*target.kernel.cmdline, *words)})
+    return target.model_copy(update={"kernel": kernel})
 
 
 def _file(name: str) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness import data
 from harness.build.agent import ensure_agent
+from harness.build.flavour import with_cmdline
 from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.build.module import Suite as ModuleSources
@@ -63,7 +64,7 @@ class CellRun:
         ui: Ui,
     ) -> None:
         """``slots`` are shared with the other cells; ``qemu`` ends when our QEMU is built."""
-        self._request, self._target, self._flavour = request, target, flavour
+        self._request, self._target, self._flavour = request, with_cmdline(target, flavour), flavour
         self._slots, self._folder, self._place = slots, folder, place(target.name, flavour)
         self._qemu = qemu
         self._cache, self._door = cache, door

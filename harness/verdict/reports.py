@@ -175,8 +175,8 @@ class Report:
 
     def end(self, *, cut: bool) -> None:
         """No further line comes. ``cut``: because the console ended or another report began."""
-        if cut and self._tracing and self.kind not in _ENDS_BY_MARK and not self._stacks and self._frames:
-            self._ended(True)  # arm64 has no mark at the end of a trace
+        if self._tracing and self.kind not in _ENDS_BY_MARK and not self._stacks and self._frames:
+            self._ended(True)  # arm64 has no mark at the end of a trace, nor has kmemleak
         needs = self.header.rule.trace
         self.corrupted |= needs and (not (self.complete or self.panic) or not self._frames)
         self.corrupted |= (cut and self._tracing) or (self._traced and not self._frames)

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from harness.build.agent import ensure_agent
+from harness.build.flavour import with_cmdline
 from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.build.module import Suite as ModuleSources
@@ -85,7 +86,7 @@ class Failing:
         evidence = Path(tempfile.mkdtemp(prefix=f"{mistake}-", dir=self.folder))
         with Session(self.plan, evidence, self.door, self.frozen) as guest:
             with contextlib.suppress(GuestLost, GuestTimeout, ChannelClosed):
-                guest.call("write_file", {"path": "/dev/splats", "text": mistake}, deadline=_PATIENCE)
+                guest.call("write_file", {"path": "/dev/splats", "text": mistake}, "culprit", _PATIENCE)
                 guest.call("sleep_ms", {"ms": int(_QUIET * 1000)})
                 if mistake.startswith("leak"):
                     _scan(guest)
@@ -95,11 +96,12 @@ class Failing:
 
 
 def _scan(guest: Session) -> None:
+    guest.call("reset")  # the culprit's stack still has the pointer
     for op, args in (
         ("write_file", {"path": "/sys/module/kmemleak/parameters/verbose", "text": "Y"}),
         ("sleep_ms", {"ms": _RIPE}),
         ("write_file", {"path": _LEAK, "text": "scan"}),
-        ("write_file", {"path": _LEAK, "text": "scan"}),  # some kernels tell of what two scans found
+        ("write_file", {"path": _LEAK, "text": "scan"}),  # the first one but marks what it may be
     ):
         guest.call(op, args, deadline=_PATIENCE)
 
@@ -107,7 +109,7 @@ def _scan(guest: Session) -> None:
 @contextlib.contextmanager
 def failing(name: str, flavour: str, tree: str = "debian:7.3") -> Iterator[Failing]:
     """A saved guest of the target ``name`` on a kernel of ``flavour``, with the module loaded."""
-    target, cache, ui = targets.load(name), Cache.default(), Ui(quiet=True)
+    target, cache, ui = with_cmdline(targets.load(name), flavour), Cache.default(), Ui(quiet=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splats-")))
         door = Door(folder / "commands.log")

@@ -1,0 +1,25 @@
+"""Flavours: what their files add to a kernel's command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import data
+from harness.build.flavour import flavours, with_cmdline
+from harness.machine import target as targets
+
+
+@pytest.mark.parametrize("name", targets.known())
+def test_a_flavour_may_have_words_for_the_command_line(name: str) -> None:
+    target = targets.load(name)
+    assert with_cmdline(target, "base") == target
+    leak = with_cmdline(target, "leak")
+    assert leak.kernel.cmdline == (*target.kernel.cmdline, "slab_debug=F")
+    both = with_cmdline(target, "kasan+leak")
+    assert both.kernel.cmdline == (*target.kernel.cmdline, "kasan_multi_shot", "slab_debug=F")
+    assert leak.kernel.model_copy(update={"cmdline": target.kernel.cmdline}) == target.kernel
+
+
+def test_every_such_file_is_a_flavours() -> None:
+    files = data.folder("kernel-configs").glob("*.cmdline")
+    assert {file.stem.removeprefix("flavour-") for file in files} <= set(flavours())
