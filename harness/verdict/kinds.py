@@ -211,10 +211,16 @@ _RULES = _PANIC + _OOPS + _MEMORY + _WAITING + _WARN + _BUG
 
 # kernel/locking/lockdep.c: a line of "=", then the name of the problem; the second form: invalid wait context.
 _AFTER_RULE = (
+    # lockdep_sys_exit() alone shows no trace
     _rule(
-        _K.LOCKDEP, Role.START, r"WARNING: (?:\S.*/\d+ )?(?P<what>\S.*?)(?: detected)?!?$", trace=False, patience=400
+        _K.LOCKDEP,
+        Role.START,
+        r"WARNING: (?P<what>lock held when returning to user space)!$",
+        trace=False,
+        patience=400,
     ),
-    _rule(_K.LOCKDEP, Role.START, r"\[ BUG: (?P<what>.*?)!? \]$", trace=False, patience=400),
+    _rule(_K.LOCKDEP, Role.START, r"WARNING: (?:\S.*/\d+ )?(?P<what>\S.*?)(?: detected)?!?$", patience=400),
+    _rule(_K.LOCKDEP, Role.START, r"\[ BUG: (?P<what>.*?)!? \]$", patience=400),
 )
 
 # "cut here" came, what it announced did not.

@@ -192,6 +192,8 @@ class Report:
             words = f"{words} {self._access}"
         if self.kind is SplatKind.PANIC or "CSAN: data-race in " in words:
             return titles.normalise(words)
+        if self.kind is SplatKind.LEAK and self._frames:
+            return titles.chain(words, self._frames)
         frames = tuple(self._frames) or ((self._top,) if self._top else ())
         if self.kind is SplatKind.LOCKDEP and not frames and self._held:
             return titles.make(words, (), self._held)

@@ -95,45 +95,46 @@ static void walk(const struct request *req, const struct sweep *sweep, uint32_t 
 		snprintf(found->wrong, sizeof(found->wrong), "more than %u allocations in one call", POINTS_MAX);
 }
 
-/* Whose fault it is: each point again, until one leaks. 0: none does alone. */
-static uint32_t leaking_point(const struct request *req, const struct sweep *sweep, uint32_t points,
-			      struct round *round)
+/* Whether something grows by one or more for each round of these points: its name, or NULL. */
+static const char *walk_and_count(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last,
+				  struct round *round, struct found *found)
 {
-	struct found found = { 0 };
+	uint64_t rounds = arg_u64(req, "rounds", 8);
 	struct census before;
-	uint64_t by;
 
-	for (uint32_t nth = 1; nth <= points; nth++) {
+	if (rounds >= LEAK_ROUNDS)
 		census_take(&before);
-		walk(req, sweep, nth, nth, round, &found);
-		if (census_grown(&before, arg_u64(req, "rounds", 8), &by))
-			return nth;
-	}
-	return 0;
+	walk(req, sweep, first, last, round, found);
+	return rounds >= LEAK_ROUNDS && !*found->wrong ? census_grown(&before, rounds) : NULL;
+}
+
+/* A leak is there again in a second walk; what the kernel takes once is not. Then each point alone: whose is it? */
+static void confirm_leak(const struct request *req, const struct sweep *sweep, struct round *round,
+			 struct found *found)
+{
+	struct found again = { 0 };
+	const char *leak = walk_and_count(req, sweep, 1, found->points, round, &again);
+
+	if (!leak)
+		return;
+	for (uint32_t nth = 1; nth <= found->points; nth++)
+		if (walk_and_count(req, sweep, nth, nth, round, &again)) {
+			snprintf(found->wrong, sizeof(found->wrong), "point %u leaks: %s grows", nth, leak);
+			return;
+		}
+	snprintf(found->wrong, sizeof(found->wrong), "a leak, at no point by itself: %s grows", leak);
 }
 
 static void sweep_all(const struct request *req, const struct sweep *sweep, struct round *round, struct found *found)
 {
-	uint64_t rounds = arg_u64(req, "rounds", 8), by = 0;
 	struct found warm = { 0 };
-	struct census before;
-	const char *leak;
 
 	/* Tables that the kernel makes once and keeps. */
 	walk(req, sweep, 0, 0, round, &warm);
-	if (*warm.wrong) {
+	if (*warm.wrong)
 		*found = warm;
-		return;
-	}
-	census_take(&before);
-	walk(req, sweep, 1, POINTS_MAX, round, found);
-	if (*found->wrong || rounds < LEAK_ROUNDS)
-		return;
-	leak = census_grown(&before, rounds, &by);
-	if (leak)
-		snprintf(found->wrong, sizeof(found->wrong), "%s grew by %llu; of %llu calls each, point %u leaks", leak,
-			 (unsigned long long)by, (unsigned long long)rounds,
-			 leaking_point(req, sweep, found->points, round));
+	else if (walk_and_count(req, sweep, 1, POINTS_MAX, round, found))
+		confirm_leak(req, sweep, round, found);
 }
 
 /* NULL, or what is wrong with the request. */

@@ -46,8 +46,8 @@ struct census {
 	uint64_t count[CENSUS_MAX];
 };
 
-void census_take(struct census *census);
+void census_take(struct census *census);	/* waits for what is freed late */
 /* What has grown since by `least` or more, and does not come back: its name, or NULL. */
-const char *census_grown(const struct census *before, uint64_t least, uint64_t *by);
+const char *census_grown(const struct census *before, uint64_t least);
 
 #endif
