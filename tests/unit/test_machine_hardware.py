@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import pytest
+from qemu.qmp.error import QMPError
+
+from harness.errors import InfraError, UserError
 from harness.machine import hardware, target
+from harness.machine.vm import Vm
 
 ROLES = target.load("x86_64-vtd").roles
 
@@ -37,3 +42,33 @@ def test_every_role_with_a_device_of_its_own_has_a_requester() -> None:
         wanted = [role for role in roles if role.argv]
         assert all(role.requester is not None for role in wanted)
         assert len({role.requester for role in wanted}) == len(wanted)
+
+
+class _Monitor:
+    """What ``rows`` needs of a Vm."""
+
+    def __init__(self, error: str = "") -> None:
+        self._error = error
+
+    def qmp(self, command: str) -> Any:
+        if self._error:
+            raise QMPError(self._error)
+        return {"rows": [{"kind": command}], "kept": 0, "truncated": False}
+
+
+def test_the_targets_command_is_asked() -> None:
+    spec = target.load("arm64-smmuv3")
+    assert hardware.rows(cast(Vm, _Monitor()), spec) == ({"kind": spec.hardware},)
+
+
+def test_a_target_that_does_not_say_how_is_the_users_error() -> None:
+    spec = target.load("arm64-smmuv3").model_copy(update={"hardware": None})
+    with pytest.raises(UserError, match="does not say how its hardware is asked"):
+        hardware.rows(cast(Vm, _Monitor()), spec)
+
+
+def test_a_qemu_without_the_command_is_no_result() -> None:
+    with pytest.raises(InfraError, match="The command x-query-iommu-tables has not been found"):
+        hardware.rows(
+            cast(Vm, _Monitor("The command x-query-iommu-tables has not been found")), target.load("x86_64-vtd")
+        )

@@ -43,6 +43,12 @@ def test_the_recorder_keeps_requests_and_replies_in_order() -> None:
     assert kept[3].reply == {"ret": 0, "ticket": 1, "place": 3}
 
 
+def test_a_look_at_the_hardware_is_passed_on_and_not_kept() -> None:
+    guest = FakeGuest(FakeClock(), rows=[[{"kind": "entry"}]])
+    recorder = Recorder(guest)
+    assert recorder.hardware() == [{"kind": "entry"}] and recorder.exchanges == []
+
+
 def serve(listener: socket.socket, changed: Mapping[str, Any]) -> None:
     """Answer as the guest did, but for ``changed`` replies by operation; the second request answers last."""
     guest = FakeGuest(FakeClock())
