@@ -98,7 +98,7 @@ def _result(
     return runner.run_own_tests(suite.spec.ktap, patterns), said
 
 
-def _cell(base: SideResult, patched: side.SideResult | None = None) -> Cell:
+def _cell(base: SideResult, patched: SideResult | None = None) -> Cell:
     results = {"base": base} if patched is None else {"base": base, "patched": patched}
     return rows.cell("t", "f", {}, results, "", {}, "iommufd")
 
