@@ -134,6 +134,18 @@ class SplatKind(StrEnum):
     LIST_CORRUPTION = "list-corruption"
     ATOMIC_SLEEP = "atomic-sleep"
     SLAB = "slab"
+    DEBUG_OBJECTS = "debug-objects"  # an object that is in use was freed or started again
+    LEAK = "leak"  # memory that nothing points to any more
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame of a splat is in the source."""
+
+    frame: str  # as the console has it: function+0x12/0x34 [module]
+    function: str  # the frame's own, or one that the compiler inlined into it
+    file: str  # relative to the tree; the bare name for a file of the test module
+    line: int
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,29 @@ class Splat:
     text: tuple[str, ...]  # the console lines themselves, bounded
     line: int  # 1-based line of the console where it starts
     corrupted: bool = False  # the report is cut or interleaved: title may be wrong
+    # of the frames in text, in its order, inlined functions before those they are in; empty without line numbers
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Splats that somebody knows of."""
+
+    title: str  # of the splat, with wildcards
+    reason: str  # why it does not count
+    kind: str = ""  # of the splat; empty: any
+    target: str = ""  # name of the target, with wildcards; empty: any
+    link: str = ""  # where it is told
+    until: str = ""  # date (2027-01-31) after which, or kernel version (7.4) from which on it counts again
+    origin: str = ""  # file and line
+
+
+@dataclass(frozen=True)
+class Known:
+    """A splat that does not count, and why."""
+
+    splat: Splat
+    pattern: Pattern
 
 
 @dataclass(frozen=True)
@@ -172,6 +207,14 @@ class StepResult:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a scenario found out that is worth telling, whether it passed or not."""
+
+    what: str  # as the scenario calls it
+    values: tuple[tuple[str, str | int | bool], ...]  # name and value, in the order in which they came
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One scenario on one kernel."""
 
@@ -189,6 +232,8 @@ class Outcome:
     lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
     started: float = 0.0  # seconds since the start of the run; 0 when it did not run
     worker: str = ""  # lane it ran on, e.g. patched-1; empty when there is one only
+    measured: tuple[Measured, ...] = ()  # in the order of the steps
+    known: tuple[Known, ...] = ()  # splats besides, which do not count
 
 
 # --- verdict ----------------------------------------------------------------
@@ -217,6 +262,16 @@ class Row:
     change: Change
     new_splats: tuple[Splat, ...] = ()  # on patched, not on base
 
+    @property
+    def place(self) -> str:
+        """See ``place``."""
+        return place(self.target, self.flavour)
+
+
+def place(target: str, flavour: str) -> str:
+    """Where something ran, for people: the target, and the flavour unless it is the plain one."""
+    return target if flavour == "base" else f"{target} ({flavour})"
+
 
 class Verdict(StrEnum):
     """What the run says of the series (or of the tree when there is none)."""
@@ -234,14 +289,14 @@ class Phase:
     side: str  # base, patched, or empty
     seconds: float  # wall time
     note: str = ""  # e.g. "from cache"
-    target: str = ""  # empty for what all targets share
+    target: str = ""  # which target, with its flavour (Cell.place); empty for what all of them share
     started: float = 0.0  # seconds since the start of the run
     lane: str = ""  # thread it ran in: phases of one lane are inside of or after each other
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One target of a run."""
+    """One target of a run, with kernels of one flavour."""
 
     target: str
     verdict: Verdict  # of this target alone
@@ -251,6 +306,13 @@ class Cell:
     boot_splats: tuple[Splat, ...] = ()  # new on patched, outside any scenario
     facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
     notes: tuple[str, ...] = ()  # how it was measured, where that is not as the reader would think
+    flavour: str = "base"  # "base" when there is none on top
+    known: tuple[Known, ...] = ()  # splats outside any scenario, on any kernel, which do not count
+
+    @property
+    def place(self) -> str:
+        """See ``place``."""
+        return place(self.target, self.flavour)
 
 
 @dataclass(frozen=True)
@@ -258,18 +320,20 @@ class RunResult:
     """Everything a report needs."""
 
     run: Path  # run directory
-    verdict: Verdict  # over all targets
-    reasons: tuple[str, ...]  # why, worst first, with the target where there are several; empty for a plain pass
+    verdict: Verdict  # over all cells
+    reasons: tuple[str, ...]  # why, worst first, with the cell's place where there are several; empty for a plain pass
     tree: Tree
     series: Series | None
-    flavour: str
     suite: str
     channel: str
     cells: tuple[Cell, ...]  # one or more, in the order asked for
     phases: tuple[Phase, ...]  # in the order in which they ended
     seconds: float = 0.0  # wall time from the start of the process until there was a verdict
+    notes: tuple[str, ...] = ()  # what is to be said of the run's input, such as patterns of no use any more
+    seed: int = 1  # of the choices of scenarios that race
+    stress: int = 1  # by which their rounds and time boxes were multiplied
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Every row, target after target."""
+        """Every row, cell after cell."""
         return tuple(row for cell in self.cells for row in cell.rows)

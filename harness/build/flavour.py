@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import data
@@ -10,7 +11,7 @@ from harness.errors import UserError
 
 
 def flavours() -> tuple[str, ...]:
-    """Names of the flavours there are, "base" first."""
+    """Names of the flavours there are, "base" first. Two or more joined by "+" are a flavour, too."""
     found = (file.stem.removeprefix("flavour-") for file in data.folder("kernel-configs").glob("flavour-*.config"))
     return ("base", *sorted(name for name in found if "." not in name))
 
@@ -24,10 +25,34 @@ def fragments(names: Sequence[str], flavour: str) -> tuple[Path, ...]:
     Raises UserError when there is no fragment of a name.
     """
     found = [_fragment(name) for name in names]
-    if flavour != "base":
-        found.append(_fragment(f"flavour-{flavour}"))
-        found += [file for name in names if (file := _file(f"flavour-{flavour}.{name}")).is_file()]
+    for part in parts(flavour):
+        found.append(_fragment(f"flavour-{part}"))
+        found += [file for name in names if (file := _file(f"flavour-{part}.{name}")).is_file()]
     return tuple(found)
+
+
+def parts(flavour: str) -> tuple[str, ...]:
+    """The flavours that ``flavour`` is made of: those of "kasan+leak" are kasan and leak; "base" has none."""
+    return () if flavour == "base" else tuple(flavour.split("+"))
+
+
+def choose(words: Iterable[str]) -> tuple[str, ...]:
+    """The flavours that ``words`` name, each with commas for several, in order, each once.
+
+    Raises UserError for a flavour that there is not.
+    """
+    chosen: dict[str, None] = {}
+    for name in (name.strip() for word in words for name in word.split(",")):
+        for part in name.split("+"):
+            if part not in flavours() or (part == "base" and name != "base"):
+                raise UserError(f"there is no flavour {part!r}", _hint(part))
+        chosen[name] = None
+    return tuple(chosen)
+
+
+def _hint(name: str) -> str:
+    near = difflib.get_close_matches(name, flavours(), 1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}known: {', '.join(flavours())}, and these joined by +"
 
 
 def _file(name: str) -> Path:

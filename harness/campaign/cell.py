@@ -1,8 +1,9 @@
-"""One target of a run: its machine, its kernels, its suite on each of them."""
+"""One cell of a run: a target's machine, its kernels of one flavour, the suite on each of them."""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,9 @@ from harness.build.programs import NONE, ProgramShop
 from harness.build.programs import Wanted as WantedPrograms
 from harness.build.qemu import ensure_qemu
 from harness.build.rootfs import ensure_ssh_root, guest_initrd
+from harness.build.symbols import Symbols
 from harness.cache import Cache
-from harness.campaign import results, rows
+from harness.campaign import results, rows, splats
 from harness.campaign.guest import Plan
 from harness.campaign.request import Request
 from harness.campaign.result import SideResult
@@ -27,10 +29,11 @@ from harness.campaign.slots import Slots
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
-from harness.model import Cell, Guest, Kernel, Module, Outcome, Programs, SshKeys, Status, Tree
+from harness.model import Cell, Guest, Kernel, Module, Outcome, Programs, SshKeys, Status, Tree, place
 from harness.proc import Door
 from harness.scenario.schema import Scenario, Suite
 from harness.ui import Ui
+from harness.verdict import known
 
 if TYPE_CHECKING:
     from harness.campaign.side import SideRunner
@@ -40,17 +43,18 @@ _UNREAD = "the series touches no file that the kernel's build reads, so this is 
 _SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 
-class TargetRun:
+class CellRun:
     """``build()`` each side in turn, ``cell()`` at the end; suites run in a pool meanwhile.
 
-    Beside other targets, an error of the user or the host that concerns this target alone is its result, so that the
-    others go on; the only target of a run raises it.
+    Beside other cells, an error of the user or the host that concerns this cell alone is its result, so that the
+    others go on; the only cell of a run raises it.
     """
 
     def __init__(
         self,
         request: Request,
         target: Target,
+        flavour: str,
         slots: Slots,
         qemu: Future[None],
         folder: Path,
@@ -58,11 +62,12 @@ class TargetRun:
         door: Door,
         ui: Ui,
     ) -> None:
-        """``slots`` are shared with the other targets; ``qemu`` ends when our QEMU is built."""
-        self._request, self._target, self._slots, self._folder = request, target, slots, folder
+        """``slots`` are shared with the other cells; ``qemu`` ends when our QEMU is built."""
+        self._request, self._target, self._flavour = request, target, flavour
+        self._slots, self._folder, self._place = slots, folder, place(target.name, flavour)
         self._qemu = qemu
         self._cache, self._door = cache, door
-        self._ui = ui.view(target.name, request.several)
+        self._ui = ui.view(self._place, request.several)
         self._running: dict[str, Future[SideResult]] = {}
         self._plan_for: Callable[[Guest], Plan] | None = None  # once there is a machine
         self._unusable: KphError | None = None  # why there is none
@@ -86,9 +91,8 @@ class TargetRun:
         """What came of it; waits for the suites."""
         results = {side: future.result() for side, future in self._running.items()}
         summaries = {scenario.id: scenario.summary for scenario in self._request.scenarios}
-        request = self._request
-        name = self._target.name
-        return rows.cell(name, request.flavour, summaries, results, self._accelerator, self._facts, request.suite.name)
+        names = (self._target.name, self._flavour)
+        return rows.cell(*names, summaries, results, self._accelerator, self._facts, self._request.suite.name)
 
     # --- in the order in which it happens ------------------------------------------
     def _prepared(self, side: str, tree: Tree) -> Callable[[], SideResult]:
@@ -109,7 +113,9 @@ class TargetRun:
             return lambda: _not_built(programs)
         plan = self._plan_for(self._guest(side, *built, programs))
         suite = self._suite_of(side, plan, built)
-        return lambda: _noted(suite(), note)
+        images = Symbols(*built, self._target.kernel.cross_compile, self._door)
+        patterns = known.valid(self._request.known, tree.version, datetime.date.today())
+        return lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note)
 
     def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
         """Kernel and module of ``side``, and what is to be said of them."""
@@ -149,7 +155,8 @@ class TargetRun:
             return lambda: self._runner(side, plan).run_own_tests(own, request.patterns)
         identities = (built[0].identity, built[1].identity, self._agent_key, f"snapshot={request.snapshot}")
         key = results.key(plan, request.suite, request.behaviours, identities)
-        kept = Results(self._cache, key, self._folder, f"{request.suite.name}-{plan.target.name}")
+        kind = f"{request.suite.name}-{plan.target.name}-{plan.flavour}"
+        kept = Results(self._cache, key, self._folder, kind, request.tuning)
 
         def measure(scenarios: Sequence[Scenario]) -> SideResult:
             return self._runner(side, plan).run(scenarios)
@@ -165,7 +172,7 @@ class TargetRun:
 
         request, folder = self._request, self._folder / side
         behaviours = dict(request.behaviours)
-        more = (self._door, self._ui, self._slots, request.snapshot)
+        more = (self._door, self._ui, self._slots, request.snapshot, request.tuning)
         return SideRunner(plan, request.suite, behaviours, side, folder, *more)
 
     def _machine(self) -> Callable[[Guest], Plan]:
@@ -179,9 +186,9 @@ class TargetRun:
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
         self._workshop = Workshop(
-            target.kernel, target.arch, request.flavour, self._cache, self._door, self._ui, self._folder
+            target.kernel, target.arch, self._flavour, self._cache, self._door, self._ui, self._folder
         )
-        return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND)
+        return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND, self._flavour)
 
     def _guest(self, side: str, kernel: Kernel, module: Module, programs: Programs) -> Guest:
         request, target = self._request, self._target
@@ -203,7 +210,7 @@ class TargetRun:
 
     def _guarded(self, side: str, work: Callable[[], SideResult]) -> SideResult:
         try:
-            with self._ui.timeline.lane(f"{self._target.name} {side}"), self._ui.phase("scenarios", side):
+            with self._ui.timeline.lane(f"{self._place} {side}"), self._ui.phase("scenarios", side):
                 return work()
         except KphError as error:
             return self._hopeless(error)

@@ -24,6 +24,7 @@ class Plan:
     guest: Guest
     channel: str
     ssh_command: str  # what an SSH session runs to reach the agent
+    flavour: str = "base"  # of the kernel's configuration
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.machine.target import Target
+from harness.model import Pattern
 from harness.scenario.schema import Plain, Scenario, Suite
+from harness.scenario.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,20 @@ class Request:
     scenarios: tuple[Scenario, ...]  # none when the suite's tests are the guest's own
     patterns: tuple[str, ...]  # --scenario, which chooses among those, too
     behaviours: Mapping[str, Plain]  # what the suite expects of this series
-    flavour: str
+    flavours: tuple[str, ...]  # kernel configurations, one or more, in order
     channel: str
     accelerator: str | None  # --accel
     qemu: Path | None  # --qemu
     snapshot: bool = True  # --snapshot: scenarios on copies of one guest, where that works; else each on its own boot
     jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
+    tuning: Tuning = field(default_factory=Tuning)  # --seed, --stress
     force: bool = False  # --force: measure also what an earlier run has measured
+    known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
 
     @property
     def several(self) -> bool:
-        """Whether there is more than one target."""
-        return len(self.targets) > 1
+        """Whether there is more than one cell: target and flavour."""
+        return len(self.targets) * len(self.flavours) > 1
 
 
 def write(request: Request, file: Path) -> None:
@@ -51,10 +55,13 @@ def write(request: Request, file: Path) -> None:
         "scenarios": [scenario.id for scenario in request.scenarios],
         "patterns": request.patterns,
         "behaviours": dict(request.behaviours),
-        "flavour": request.flavour,
+        "flavours": request.flavours,
+        "known": [pattern.origin for pattern in request.known],
         "channel": request.channel,
         "snapshot": request.snapshot,
         "jobs": request.jobs,
+        "seed": request.tuning.seed,
+        "stress": request.tuning.stress,
         "force": request.force,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

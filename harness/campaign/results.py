@@ -22,7 +22,9 @@ from harness.cache import Cache, digest, digest_folder, write_whole
 from harness.campaign.guest import Plan
 from harness.campaign.result import SideResult
 from harness.model import Outcome, Splat, Status
+from harness.scenario import known
 from harness.scenario.schema import Plain, Scenario, Suite
+from harness.scenario.tuning import Tuning
 
 _STEADY = (Status.PASS, Status.SKIP, Status.FAIL)
 
@@ -44,12 +46,12 @@ def _form() -> TypeAdapter[Kept]:
 class Results:
     """The results under one key; hold ``lock`` from the look at them to the end of what they lack."""
 
-    def __init__(self, cache: Cache, key: str, run: Path, kind: str = "") -> None:
+    def __init__(self, cache: Cache, key: str, run: Path, kind: str = "", tuning: Tuning | None = None) -> None:
         """``run``: the directory of the present run, which kept outcomes name as where they were measured.
 
         ``kind``: what has scenarios that take about the same time, whichever the kernel.
         """
-        self._cache, self._key, self._run = cache, key, run
+        self._cache, self._key, self._run, self._tuning = cache, key, run, tuning or Tuning()
         self._file = cache.room("results") / f"{key}.json"
         self._times = cache.room("results") / f"seconds-{kind}.json"
 
@@ -85,6 +87,11 @@ class Results:
         seconds = self._seconds()
         return sorted(scenarios, key=lambda scenario: -seconds.get(scenario.id, 0.0))
 
+    def _digest(self, scenario: Scenario) -> str:
+        """Of the scenario's file, and of what it takes from the run."""
+        taken = (f"{name}={value}" for name, value in self._tuning.scope.items() if scenario.uses(name))
+        return digest(scenario.file.read_bytes(), *taken)
+
     def _seconds(self) -> dict[str, float]:
         try:
             found: dict[str, float] = json.loads(self._times.read_bytes())
@@ -102,7 +109,7 @@ class Results:
         known = {}
         for scenario in scenarios:
             of, outcome = kept.outcomes.get(scenario.id, ("", None))
-            if outcome is None or of != _file_digest(scenario):
+            if outcome is None or of != self._digest(scenario):
                 continue
             evidence = outcome.evidence if outcome.evidence and outcome.evidence.is_dir() else None
             if evidence or outcome.status is not Status.FAIL:  # else nobody could look into the failure
@@ -127,7 +134,7 @@ class Results:
         for outcome in fresh.outcomes:
             outcomes.pop(outcome.scenario, None)
             if outcome.status in _STEADY and not outcome.splats:
-                of = _file_digest(files[outcome.scenario])
+                of = self._digest(files[outcome.scenario])
                 outcomes[outcome.scenario] = (of, dataclasses.replace(outcome, earlier=self._run))
         seconds = {outcome.scenario: round(outcome.seconds, 3) for outcome in fresh.outcomes}
         write_whole(self._times, json.dumps(self._seconds() | seconds).encode())
@@ -143,20 +150,25 @@ def _notes(known: Collection[Outcome], count: int) -> tuple[str, ...]:
     return (f"{len(known)} of {count} results are those of an earlier run ({last}); --force measures them again",)
 
 
-def _file_digest(scenario: Scenario) -> str:
-    return digest(scenario.file.read_bytes())
-
-
 def key(plan: Plan, suite: Suite, behaviours: Mapping[str, Plain], parts: Iterable[str]) -> str:
     """Key over all that decides a result but the scenario itself.
 
     ``parts`` are the identities of what the guest boots. The harness itself counts: it carries the steps out.
     """
-    words = [suite.name, plan.channel, plan.target.model_dump_json(), plan.choice.accelerator.name, *parts]
+    words = [
+        suite.name,
+        plan.channel,
+        plan.flavour,
+        plan.target.model_dump_json(),
+        plan.choice.accelerator.name,
+        *parts,
+    ]
     words += [plan.qemu.key, *(f"{name}={behaviours[name]}" for name in sorted(behaviours))]
     if plan.qemu.key == "user":  # the folder may hold another one by now
         binary = plan.qemu.folder / "bin" / plan.target.binary
         words += [str(binary), str(binary.stat().st_mtime_ns)]
     folders = (suite.folder, suite.folder.parent / suite.spec.agent)
-    files: list[str | bytes] = [file.read_bytes() for folder in folders for file in sorted(folder.glob("*.yaml"))]
+    # Which splats are known says nothing of what a kernel does.
+    read = (file for folder in folders for file in sorted(folder.glob("*.yaml")) if file.name != known.NAME)
+    files: list[str | bytes] = [file.read_bytes() for file in read]
     return digest(*words, *files, digest_folder(Path(harness.__file__).parent))

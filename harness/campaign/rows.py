@@ -21,7 +21,7 @@ def cell(
     facts: Mapping[str, object],
     whole: str,
 ) -> Cell:
-    """What a run says of one target.
+    """What a run says of one target and flavour.
 
     ``results``: side (base, patched) -> what it did. ``summaries``: id -> summary of the scenarios asked for, in order;
     outcomes of other ids follow. ``whole`` is the id that stands for all of them when nobody knows any.
@@ -33,8 +33,8 @@ def cell(
             summaries.get(name, ""),
             target,
             flavour,
-            _outcome(base, name),
-            _outcome(patched, name) if patched else None,
+            compare.trusted(_outcome(base, name)),
+            compare.trusted(_outcome(patched, name), known) if patched else None,
             patched is not None,
             known,
         )
@@ -50,8 +50,31 @@ def cell(
         "boots": {side: result.boots for side, result in results.items()},
         "boot_seconds": {side: round(result.boot_seconds, 3) for side, result in results.items()},
     }
-    notes = tuple(f"{side}: {note}" for side, result in results.items() for note in result.notes)
-    return Cell(target, verdict, (*failures, *reasons), accelerator, rows, boot_splats, {**facts, **numbers}, notes)
+    return Cell(
+        target=target,
+        verdict=verdict,
+        reasons=(*failures, *reasons),
+        accelerator=accelerator,
+        rows=rows,
+        boot_splats=boot_splats,
+        known=tuple(each for result in results.values() for each in result.known),
+        facts={**facts, **numbers},
+        notes=_notes(results),
+        flavour=flavour,
+    )
+
+
+def _notes(results: Mapping[str, SideResult]) -> tuple[str, ...]:
+    """Each with its side; what holds for all of them once, without."""
+    sides: dict[str, list[str]] = {}
+    for side, result in results.items():
+        for note in result.notes:
+            sides.setdefault(note, []).append(side)
+    return tuple(
+        note if 1 < len(results) == len(named) else f"{side}: {note}"
+        for note, named in sides.items()
+        for side in (named[:1] if len(named) == len(results) else named)
+    )
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

@@ -20,9 +20,9 @@ from harness.model import Outcome, Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout
 from harness.scenario.owntests import OwnTestsRun
-from harness.scenario.run import SystemClock
 from harness.scenario.schema import Carried, OwnTests, Plain, Scenario, Suite
 from harness.scenario.steps import AgentRefused, StepFailed
+from harness.scenario.tuning import Tuning
 from harness.ui import Ui
 
 
@@ -40,11 +40,12 @@ class SideRunner:
         ui: Ui,
         slots: Slots,
         snapshot: bool = True,
+        tuning: Tuning | None = None,
     ) -> None:
         """``snapshot``: scenarios run on copies of one guest, where that works; else each on a guest of its own."""
         self._plan, self._suite, self._behaviours = plan, suite, behaviours
         self._side, self._evidence, self._door, self._ui = side, evidence, door, ui
-        self._one = OneScenario(plan, suite, behaviours, side, evidence)
+        self._one = OneScenario(plan, suite, behaviours, side, evidence, tuning or Tuning())
         self._boots = Boots(plan, side, evidence, door, ui, slots)
         self._crew = Crew(plan, self._one, self._boots, side, evidence, door, ui, slots)
         self._slots, self._snapshot = slots, snapshot
@@ -132,7 +133,7 @@ class SideRunner:
             self._suite,
             tests,
             guest,
-            SystemClock(),
+            guest,
             scale=scale(guest),
             behaviours=self._behaviours,
             folder=self._evidence / "ktap",

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from harness.build import flavour as flavours
 from harness.build.qemu import ensure_qemu
 from harness.cache import Cache
 from harness.campaign import request as requests
-from harness.campaign.cell import TargetRun, trees
+from harness.campaign.cell import CellRun, trees
 from harness.campaign.request import Request
 from harness.campaign.slots import Slots, usual
+from harness.machine.target import Target
 from harness.model import Cell, RunResult, Series, Tree
 from harness.proc import Door
 from harness.source.apply import apply_series
@@ -21,12 +24,13 @@ from harness.source.series import load_series
 from harness.source.trees import resolve_tree
 from harness.ui import Ui
 from harness.verdict import compare
+from harness.verdict import known as patterns
 
 
 class Validation:
     """One run. ``run()`` goes through the phases; everything it leaves is in ``folder``.
 
-    With several targets, each has a folder of its name in it.
+    With several targets or flavours, each cell of them has a folder of its name in it.
     """
 
     def __init__(self, request: Request, folder: Path, cache: Cache, ui: Ui) -> None:
@@ -53,13 +57,20 @@ class Validation:
             reasons=reasons,
             tree=base,
             series=series,
-            flavour=request.flavour,
             suite=request.suite.name,
             channel=request.channel,
+            seed=request.tuning.seed,
+            stress=request.tuning.stress,
             cells=cells,
+            notes=self._notes(cells, base.version),
             phases=tuple(self._ui.phases),
             seconds=self._ui.timeline.now(),
         )
+
+    def _notes(self, cells: Sequence[Cell], version: str) -> tuple[str, ...]:
+        request, found = self._request, [known for cell in cells for known in compare.known(cell)]
+        complete = not request.patterns
+        return patterns.notes(request.known, found, version, datetime.date.today(), complete=complete)
 
     def _own_qemu(self) -> None:
         """Build our QEMU if it is wanted and not there yet."""
@@ -81,12 +92,15 @@ class Validation:
         return base, series, patched
 
     def _cells(self, sources: Mapping[str, Tree], qemu: Future[None]) -> tuple[Cell, ...]:
-        """Build one side of one target after the other, in the same work tree; suites run while the next is built."""
-        count = len(self._request.targets)
+        """Build one side of one cell after the other, in the same work tree; suites run while the next is built."""
         memory = max(target.memory_mib for target in self._request.targets)
         slots = Slots(self._request.jobs or usual(memory))
-        runs = [self._target_run(number, slots, qemu) for number in range(count)]
-        with ThreadPoolExecutor(count * len(sources)) as pool:
+        runs = [
+            self._cell_run(target, flavour, slots, qemu)
+            for target in self._request.targets
+            for flavour in self._request.flavours
+        ]
+        with ThreadPoolExecutor(len(runs) * len(sources)) as pool:
             try:
                 for run in runs:
                     for side, tree in sources.items():
@@ -97,11 +111,11 @@ class Validation:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _target_run(self, number: int, slots: Slots, qemu: Future[None]) -> TargetRun:
+    def _cell_run(self, target: Target, flavour: str, slots: Slots, qemu: Future[None]) -> CellRun:
         request = self._request
-        target = request.targets[number]
-        folder = self._folder / target.name if request.several else self._folder
-        return TargetRun(request, target, slots, qemu, folder, self._cache, self._door, self._ui)
+        name = "-".join((target.name, *flavours.parts(flavour)))
+        folder = self._folder / name if request.several else self._folder
+        return CellRun(request, target, flavour, slots, qemu, folder, self._cache, self._door, self._ui)
 
 
 def run_folder(root: Path, name: str) -> Path:

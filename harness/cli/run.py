@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
 from harness import doctor, report, timing
-from harness.build.flavour import flavours
+from harness.build import flavour
 from harness.cache import Cache
 from harness.campaign.request import Request
 from harness.campaign.validate import Validation, run_folder
@@ -21,8 +22,10 @@ from harness.machine.target import Target
 from harness.model import RunResult, Verdict
 from harness.proc import Door
 from harness.report import trace
+from harness.scenario import known
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
+from harness.scenario.tuning import SEED_LIMIT, STRESS_LIMIT, Tuning
 from harness.timing import Timeline
 from harness.ui import Ui
 
@@ -55,7 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these; may be repeated, takes wildcards",
     )
     add("--expect", action="append", default=[], metavar="NAME=VALUE", help="which behaviour the suite expects")
-    add("--flavour", help="kernel configuration on top of the base (default: what the suite needs)")
+    add(
+        "--flavour",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="kernel configuration on top of the base, a+b for two in one; several with commas, each with kernels"
+        " of its own; may be repeated (default: what the suite needs)",
+    )
+    add(
+        "--known",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="splats that do not count; may be repeated",
+    )
     add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
     add("--accel", help="kvm or tcg (default: the first that is proved to work)")
     add("--qemu", type=Path, metavar="DIR", help="your own QEMU build instead of ours")
@@ -66,6 +84,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run scenarios on copies of one booted guest, which is the default, or boot a guest for each of them",
     )
     add("--jobs", type=_jobs, metavar="N", help="guests at a time (default: what CPUs and memory carry)")
+    add(
+        "--seed",
+        type=_seed,
+        default=1,
+        metavar="N",
+        help="of the choices of scenarios that race, or 'random' (default: 1)",
+    )
+    add("--stress", type=_stress, default=1, metavar="FACTOR", help="rounds and time of those scenarios, times this")
     add("--force", action="store_true", help="measure again what an earlier run has measured")
     add("--report", action="append", default=[], metavar="FORMAT[=FILE]", help="more reports; may be repeated")
     add("--timings", type=Path, metavar="FILE", help="where the time went, as a trace for Perfetto or chrome://tracing")
@@ -120,14 +146,36 @@ def _request(args: argparse.Namespace) -> Request:
         scenarios=suites.select(suite, args.scenario),
         patterns=tuple(args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
-        flavour=_known("flavour", args.flavour or suite.spec.flavour, flavours()),
+        flavours=flavour.choose(args.flavour or [suite.spec.flavour]),
+        known=known.load([*_own(suite), *args.known]),
         channel=_channel(args.channel, chosen),
         accelerator=args.accel,
         qemu=args.qemu,
         snapshot=args.snapshot,
         jobs=args.jobs,
+        tuning=Tuning(args.seed, args.stress),
         force=args.force,
     )
+
+
+def _own(suite: Suite) -> list[Path]:
+    """The suite's own file of known splats, if it has one."""
+    file = suite.folder / known.NAME
+    return [file] if file.is_file() else []
+
+
+def _seed(text: str) -> int:
+    if text == "random":
+        return secrets.randbelow(SEED_LIMIT)
+    if not (text.isdecimal() and int(text) < SEED_LIMIT):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 'random' nor a number below {SEED_LIMIT}")
+    return int(text)
+
+
+def _stress(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= STRESS_LIMIT):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {STRESS_LIMIT}")
+    return int(text)
 
 
 def _jobs(text: str) -> int:

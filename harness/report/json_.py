@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.model import Cell, IommuFault, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
+from harness.model import Cell, IommuFault, Known, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
 from harness.report import View, clean, words
 
 NAME = "json"
 HELP = "everything, for programs; kph schema run prints its schema"
-SCHEMA = "kph.run.v2"
+SCHEMA = "kph.run.v3"
 
 
 def render(result: RunResult, view: View) -> str:
@@ -30,12 +30,14 @@ def document(result: RunResult) -> dict[str, Any]:
         "run": str(result.run),
         "tree": _tree(result.tree),
         "series": None if result.series is None else _series(result.series),
-        "flavour": result.flavour,
         "suite": result.suite,
         "channel": result.channel,
+        "seed": result.seed,
+        "stress": result.stress,
         "targets": [_cell(cell) for cell in result.cells],
         "counts": _counts(result.rows),
         "seconds": _seconds(result.seconds),
+        "notes": list(result.notes),
         "timings": [_phase(phase) for phase in result.phases],
         "scenarios": [_row(row) for row in result.rows],
     }
@@ -44,11 +46,13 @@ def document(result: RunResult) -> dict[str, Any]:
 def _cell(cell: Cell) -> dict[str, Any]:
     return {
         "name": cell.target,
+        "flavour": cell.flavour,
         "verdict": cell.verdict.value,
         "reasons": list(cell.reasons),
         "accelerator": cell.accelerator,
         "counts": _counts(cell.rows),
         "boot_splats": [_splat(splat) for splat in cell.boot_splats],
+        "known": [_known(each) for each in cell.known],
         "facts": dict(cell.facts),
         "notes": list(cell.notes),
     }
@@ -108,8 +112,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": _seconds(outcome.seconds),
         "steps": [_step(step) for step in outcome.steps],
         "splats": [_splat(splat) for splat in outcome.splats],
+        "known": [_known(each) for each in outcome.known],
         "faults": [_fault(fault) for fault in outcome.faults],
         "advice": list(outcome.advice),
+        "measured": [{"what": each.what, "values": dict(each.values)} for each in outcome.measured],
         "lacking": outcome.lacking,
         "started": _seconds(outcome.started),
         "worker": outcome.worker,
@@ -137,6 +143,22 @@ def _splat(splat: Splat) -> dict[str, Any]:
         "text": list(splat.text),
         "line": splat.line,
         "corrupted": splat.corrupted,
+        "places": [
+            {"frame": place.frame, "function": place.function, "file": place.file, "line": place.line}
+            for place in splat.places
+        ],
+    }
+
+
+def _known(known: Known) -> dict[str, Any]:
+    pattern = known.pattern
+    return {
+        "splat": _splat(known.splat),
+        "pattern": pattern.title,
+        "reason": pattern.reason,
+        "link": pattern.link,
+        "until": pattern.until,
+        "origin": pattern.origin,
     }
 
 

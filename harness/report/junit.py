@@ -1,4 +1,4 @@
-"""JUnit XML: for each target the scenarios on base and on patched as two suites, and the verdicts as the last one."""
+"""JUnit XML: for each target and flavour a suite of the scenarios on base and one on patched; the verdicts are last."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def render(result: RunResult, view: View) -> str:
 
 
 def _suite(result: RunResult, cell: Cell, side: str, pairs: Iterable[tuple[Row, Outcome | None]]) -> TestSuite:
-    suite = TestSuite(clean.line(f"{result.suite}.{cell.target}.{result.flavour}.{side}"))
+    suite = TestSuite(clean.line(f"{result.suite}.{cell.target}.{cell.flavour}.{side}"))
     for name, value in (
         ("tree", f"{result.tree.spec} {result.tree.version} {result.tree.commit}"),
         ("series", result.series.title if result.series and side == "patched" else ""),
@@ -79,8 +79,12 @@ def _story(outcome: Outcome) -> Iterable[str]:
             yield clean.line(f"  got      {step.got}")
     for splat in outcome.splats:
         yield from _told(splat)
+    for known in outcome.known:
+        yield clean.line(f"known: {words.of_known(known)}")
     if outcome.lacking:
         yield clean.line(f"fails, which shows the need: {outcome.lacking}")
+    for each in outcome.measured:
+        yield clean.line(f"measured: {words.measured(each)}")
     for advice in outcome.advice:
         yield clean.line(f"advice: {advice}")
     if outcome.evidence is not None:
@@ -89,18 +93,18 @@ def _story(outcome: Outcome) -> Iterable[str]:
 
 def _told(splat: Splat) -> Iterable[str]:
     yield clean.line(splat.title)
-    yield from (clean.line("  " + line) for line in splat.text)
+    yield from (clean.line("  " + line) for line in words.with_places(splat))
 
 
 def _verdict(result: RunResult) -> TestSuite:
-    """A case for each target, and with several one more for the run."""
+    """A case for each target and flavour, and with several one more for the run."""
     suite = TestSuite("verdict")
     for cell in result.cells:
         splats = "\n".join(line for splat in cell.boot_splats for line in _told(splat))
         text = words.verdict_of(cell, result)
-        suite.add_testcase(_judged("verdict", f"{cell.target}.{result.flavour}", cell.verdict, text, splats))
+        suite.add_testcase(_judged("verdict", f"{cell.target}.{cell.flavour}", cell.verdict, text, splats))
     if words.several(result):
-        suite.add_testcase(_judged("run", result.flavour, result.verdict, words.conclusion(result), ""))
+        suite.add_testcase(_judged("run", result.suite, result.verdict, words.conclusion(result), ""))
     return suite
 
 

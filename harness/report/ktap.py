@@ -1,6 +1,6 @@
 """KTAP version 1 (Documentation/dev-tools/ktap.rst): base, patched and the change as three nested tests.
 
-With several targets each is one test that has these in it.
+With several targets or flavours each is one test that has these in it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.model import Cell, Change, Outcome, Row, RunResult, Status, Verdict
+from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.report import View, clean, words
 
 NAME = "ktap"
@@ -34,7 +34,7 @@ def render(result: RunResult, view: View) -> str:
     if not words.several(result):
         tests = _tests(result.cells[0], result)
     else:
-        tests = tuple(_parent(cell.target, _tests(cell, result)) for cell in result.cells)
+        tests = tuple(_parent(cell.place, _tests(cell, result)) for cell in result.cells)
         tests = (*tests, _verdict("verdict", result.verdict, words.conclusion(result)))
     return "\n".join(("KTAP version 1", f"1..{len(tests)}", *_all(tests))) + "\n"
 
@@ -89,7 +89,9 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
         return _Point(row.scenario, False, "ERROR", "not run")
     status, reason = outcome.status, outcome.reason
     shown = (f"fails, which shows the need: {outcome.lacking}",) if outcome.lacking else ()
-    notes = (*_failing(outcome), *(splat.title for splat in outcome.splats), *shown)
+    found = (f"measured: {words.measured(each)}" for each in outcome.measured)
+    known = (f"known: {words.of_known(each)}" for each in outcome.known)
+    notes = (*_failing(outcome), *(line for splat in outcome.splats for line in _splat(splat)), *known, *shown, *found)
     if status is Status.SKIP:
         return _Point(row.scenario, True, "SKIP", reason, notes)
     if status is Status.HANG:
@@ -100,6 +102,11 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
         titles = ", ".join(splat.title for splat in outcome.splats)
         return _Point(row.scenario, not outcome.splats, "", titles, notes)
     return _Point(row.scenario, False, "", f"{status.value}: {reason}" if reason else status.value, notes)
+
+
+def _splat(splat: Splat) -> Iterator[str]:
+    yield splat.title
+    yield from (f"  {line}" for line in words.own_places(splat))
 
 
 def _failing(outcome: Outcome) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""The table of the report for people: a line for each scenario, its results on each target side by side."""
+"""The table of the report for people: a line for each scenario, its results on each target and flavour side by side."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.model import Change, Outcome, Row, RunResult, Status
+from harness.model import Cell, Change, Outcome, Row, RunResult, Status
 from harness.report import View, clean, words
 from harness.report.page import Page
 
 _WIDE = 110  # columns from which the reasons have a column of their own
+_NAME = 36  # columns for the change and the name of a scenario, at least
 _STATUS = 6  # columns of the longest status and a space
 STYLES = {
     Change.REGRESSED: "bold red",
@@ -41,7 +43,7 @@ class _Line:
     """One scenario."""
 
     scenario: str
-    rows: tuple[Row | None, ...]  # for each target in order; None: it has no such scenario
+    rows: tuple[Row | None, ...]  # for each cell in order; None: it has no such scenario
 
     @property
     def worst(self) -> Row:
@@ -57,21 +59,37 @@ class _Line:
 class _Form:
     """How the table looks."""
 
-    targets: tuple[str, ...]
+    places: tuple[str, ...]  # the cells by name
     both: bool  # base and patched
     wide: bool  # reasons have a column
 
     def heads(self) -> tuple[str, ...]:
         change = ("CHANGE",) if self.both else ()
         sides: tuple[str, ...] = ("BASE", "PATCHED") if self.both else ("RESULT",)
-        if len(self.targets) > 1:
-            sides = tuple(f"{clean.line(name)}\n{_pair(sides)}" for name in self.targets)
+        if len(self.places) > 1:
+            sides = tuple(f"{clean.line(name)}\n{_pair(sides)}" for name in self.places)
         return (*change, "SCENARIO", *sides)
 
 
 def draw(page: Page, result: RunResult, view: View) -> None:
-    """The table and an empty line. What nobody needs to look at is counted, not listed, unless ``view`` says so."""
-    form = _Form(tuple(cell.target for cell in result.cells), result.series is not None, page.width >= _WIDE)
+    """The table and an empty line. What nobody needs to look at is counted, not listed, unless ``view`` says so.
+
+    Each target and flavour is a column, or where they do not fit, a table.
+    """
+    if _NAME + sum(_column(cell) for cell in result.cells) > page.width and words.several(result):
+        for cell in result.cells:
+            page.line(f"{cell.place}:", "bold")
+            _draw(page, dataclasses.replace(result, cells=(cell,)), view)
+    else:
+        _draw(page, result, view)
+
+
+def _column(cell: Cell) -> int:
+    return max(len(cell.place), 2 * _STATUS) + 2
+
+
+def _draw(page: Page, result: RunResult, view: View) -> None:
+    form = _Form(tuple(cell.place for cell in result.cells), result.series is not None, page.width >= _WIDE)
     table = Table(box=box.SIMPLE_HEAD if view.colour else None, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     for head in form.heads():
         table.add_column(head, overflow="fold", no_wrap=head != "SCENARIO")
@@ -92,7 +110,7 @@ def draw(page: Page, result: RunResult, view: View) -> None:
 
 
 def _lines(result: RunResult) -> tuple[_Line, ...]:
-    """Worst first, by the target on which it is worst; equal ones keep their order."""
+    """Worst first, by the cell in which it is worst; equal ones keep their order."""
     rows = [{row.scenario: row for row in cell.rows} for cell in result.cells]
     names = dict.fromkeys(row.scenario for row in result.rows)
     lines = (_Line(name, tuple(each.get(name) for each in rows)) for name in names)
@@ -100,10 +118,10 @@ def _lines(result: RunResult) -> tuple[_Line, ...]:
 
 
 def _reason(line: _Line, form: _Form) -> str:
-    if len(form.targets) == 1:
+    if len(form.places) == 1:
         return clean.line(words.why(line.worst))
     told: dict[str, list[str]] = {}
-    for target, row in zip(form.targets, line.rows, strict=True):
+    for target, row in zip(form.places, line.rows, strict=True):
         reason = words.why(row) if row is not None and not words.is_quiet(row) else ""
         if reason:
             told.setdefault(clean.line(reason), []).append(clean.line(target))
@@ -125,7 +143,7 @@ def _cells(
     for row in rows:
         outcomes = (row.base, row.patched) if row else (None, None)
         sides = [_status(outcome) for outcome in outcomes[: 1 + form.both]]
-        cells += [_joined(sides)] if len(form.targets) > 1 else sides
+        cells += [_joined(sides)] if len(form.places) > 1 else sides
     table.add_row(*cells, *([Text(reason)] if form.wide else []))
 
 

@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness import data
+from harness.build.flavour import flavours
 from harness.errors import UserError
 from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario, check_suite, unknown
 from harness.scenario.language import (
     STEP_KINDS,
+    Compare,
     DoStep,
     Fault,
+    Hardware,
     Operation,
     OpsFile,
     ParallelStep,
@@ -145,7 +148,7 @@ def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
     operations, common = _read_operations(files, root, problems)
     if problems:  # without them every step would look wrong
         return None
-    world = World(spec, operations, common)
+    world = World(spec, operations, common, flavours())
     problems += check_suite(document, world)
     suite = Suite(name, folder, spec, operations, common)
     files = sorted((folder / "scenarios").glob("*.yaml"))
@@ -242,7 +245,7 @@ def _message(error: Any, model: type[BaseModel]) -> str:
 
 
 def _step_keys() -> tuple[str, ...]:
-    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace, Fault)
+    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace, Fault, Hardware, Compare)
     return tuple({field.alias or key: None for model in models for key, field in model.model_fields.items()})
 
 

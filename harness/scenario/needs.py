@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.scenario import match, refs
 from harness.scenario.schema import Capability
+
+FLAVOUR = "flavour"  # the fact that names the kernel's configuration; the harness knows it, not the agent
+
+
+def wrong_flavour(wanted: Iterable[str], facts: Mapping[str, Any]) -> str | None:
+    """Why a kernel is not of every flavour of ``wanted``, or None. One of "a+b" is of both."""
+    flavour = str(facts.get(FLAVOUR, "base"))
+    missing = [name for name in wanted if name not in flavour.split("+")]
+    return f"for kernels of flavour {'+'.join(missing)}; this one is {flavour}" if missing else None
 
 
 def lacking(capability: Capability, facts: Mapping[str, Any]) -> str | None:

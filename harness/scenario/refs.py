@@ -1,7 +1,8 @@
-"""References in scenarios: ``$first.pasid``, ``$facts.dma0.max_pasids - 1``, ``b${i}``. Pure."""
+"""References in scenarios: ``$first.pasid``, ``$facts.dma0.max_pasids - 1``, ``$stress * 50``, ``b${i}``. Pure."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 Scope = Mapping[str, Any]  # saved replies by name (mappings), and plain values such as i
 
-_TOKEN = re.compile(r"\s*(?:(?P<op>[+-])|(?P<int>0x[0-9a-fA-F]+|\d+)|\$(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*))")
+_TOKEN = re.compile(r"\s*(?:(?P<op>[-+*])|(?P<int>0x[0-9a-fA-F]+|\d+)|\$(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*))")
 _INSIDE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -33,7 +34,7 @@ class Term:
     """One summand."""
 
     sign: int  # 1 or -1
-    value: int | Name
+    factors: tuple[int | Name, ...]
 
 
 def is_reference(value: object) -> bool:
@@ -44,18 +45,21 @@ def is_reference(value: object) -> bool:
 def parse(text: str) -> tuple[Term, ...]:
     """The summands of ``$name.field + 1``. Raises BadReference."""
     terms: list[Term] = []
-    position, sign = 0, 1
+    position, operator = 0, "+"
     want_value = True
     while text[position:].strip():
         found = _TOKEN.match(text, position)
         if found is None or want_value == (found["op"] is not None):
-            raise BadReference(f"{text!r} is not a reference; write $name.field, with + or - a number after it")
+            raise BadReference(f"{text!r} is not a reference; write $name.field, with + - or * and a number after it")
         position = found.end()
         if found["op"]:
-            sign, want_value = (1 if found["op"] == "+" else -1), True
+            operator, want_value = found["op"], True
             continue
         value = int(found["int"], 0) if found["int"] else Name(*_split(found["name"]))
-        terms.append(Term(sign, value))
+        if operator == "*" and terms:
+            terms[-1] = Term(terms[-1].sign, (*terms[-1].factors, value))
+        else:
+            terms.append(Term(-1 if operator == "-" else 1, (value,)))
         want_value = False
     if want_value:
         raise BadReference(f"{text!r} ends where a number or a $name should stand")
@@ -77,7 +81,7 @@ def names(value: object) -> Iterator[Name]:
             yield from names(each)
     elif isinstance(value, str) and is_reference(value):
         for expression in _expressions(value):
-            yield from (term.value for term in parse(expression) if isinstance(term.value, Name))
+            yield from (each for term in parse(expression) for each in term.factors if isinstance(each, Name))
 
 
 def _expressions(text: str) -> list[str]:
@@ -100,13 +104,16 @@ def resolve(value: Any, scope: Scope) -> Any:
 def evaluate(text: str, scope: Scope) -> Any:
     """The value of one expression. Raises BadReference."""
     terms = parse(text)
-    values = [_look_up(term.value, scope) if isinstance(term.value, Name) else term.value for term in terms]
-    if len(values) == 1 and terms[0].sign == 1:
-        return values[0]
-    for term, value in zip(terms, values, strict=True):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise BadReference(f"{term.value} is {value!r}, not a number; {text!r} cannot be worked out")
-    return sum(term.sign * value for term, value in zip(terms, values, strict=True))
+    values = [
+        tuple(_look_up(each, scope) if isinstance(each, Name) else each for each in term.factors) for term in terms
+    ]
+    if len(terms) == 1 and len(values[0]) == 1 and terms[0].sign == 1:
+        return values[0][0]
+    for term, factors in zip(terms, values, strict=True):
+        for name, value in zip(term.factors, factors, strict=True):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise BadReference(f"{name} is {value!r}, not a number; {text!r} cannot be worked out")
+    return sum(term.sign * math.prod(factors) for term, factors in zip(terms, values, strict=True))
 
 
 def _look_up(name: Name, scope: Scope) -> Any:

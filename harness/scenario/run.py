@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from harness.model import IommuFault, Outcome, Status
 from harness.scenario import match
 from harness.scenario.language import Plain
 from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
-from harness.scenario.needs import lacking
+from harness.scenario.needs import lacking, wrong_flavour
 from harness.scenario.observe import iommu_faults
 from harness.scenario.oracles import Oracles
 from harness.scenario.schema import Capability, Scenario, Suite
 from harness.scenario.steps import AgentRefused, Limits, StepFailed, StepRunner
+from harness.scenario.tuning import Tuning
 
 
 class SystemClock:
@@ -37,6 +39,7 @@ def run_scenario(
     scale: float = 1.0,
     behaviours: Mapping[str, Plain] | None = None,
     measured: Mapping[str, Any] | None = None,
+    tuning: Tuning | None = None,
 ) -> Outcome:
     """One scenario on one guest, cleaned up behind it.
 
@@ -44,7 +47,7 @@ def run_scenario(
 
     ``scale`` multiplies every deadline (a slow guest), ``behaviours`` is what the series is expected to do
     (default: the suite's defaults). CRASH and HANG mean that the guest is not to be used again. Raises what the
-    link raises, other than GuestTimeout and GuestLost.
+    link raises, other than GuestTimeout and GuestLost. ``tuning`` is what $seed and $stress stand for.
     """
     clock = clock or SystemClock()
     started = clock.now()
@@ -52,7 +55,17 @@ def run_scenario(
     reason = why_skipped(scenario, suite, guest.facts, chosen)
     if reason:
         return Outcome(scenario.id, Status.SKIP, reason, clock.now() - started)
-    return _OneRun(suite, guest, clock, scale, chosen, scenario, measured).outcome()
+    tuning = tuning or Tuning()
+    if scenario.uses("stress"):
+        scale *= tuning.stress
+    return _told(_OneRun(suite, guest, clock, scale, chosen, scenario, measured, tuning).outcome(), scenario, tuning)
+
+
+def _told(outcome: Outcome, scenario: Scenario, tuning: Tuning) -> Outcome:
+    """With the seed, where it had a part in a failure."""
+    if outcome.status in (Status.PASS, Status.SKIP) or not scenario.uses("seed"):
+        return outcome
+    return dataclasses.replace(outcome, reason=f"{outcome.reason} (seed {tuning.seed})")
 
 
 def measure(
@@ -86,6 +99,8 @@ def why_skipped(
             return (
                 f"for series with {name}={match.show(wanted)}; this one is run with {match.show(behaviours.get(name))}"
             )
+    if reason := wrong_flavour(scenario.spec.flavours, facts):
+        return reason
     needed: list[Capability] = [suite.spec.roles[role] for role in scenario.roles if role in suite.spec.roles]
     needed += [suite.spec.capabilities[name] for name in scenario.spec.requires]
     return next(filter(None, (lacking(capability, facts) for capability in needed)), None)
@@ -110,14 +125,22 @@ class _Run:
 
     def steps(self, limit: float | None = None) -> StepRunner:
         limits = Limits(self.suite.spec.defaults.deadline, limit, self.scale)
-        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin, self.suite.spec)
+        return StepRunner(self.guest, self.clock, limits, self.behaviours, self._begin, self.suite.spec, self.values())
+
+    def values(self) -> Mapping[str, int]:
+        """What steps may refer to, beside what they save."""
+        return Tuning().scope
 
 
 @dataclass
 class _OneRun(_Run):
     scenario: Scenario
     measured: Mapping[str, Any] | None
+    tuning: Tuning
     began: bool = False  # the first step was reached
+
+    def values(self) -> Mapping[str, int]:
+        return self.tuning.scope
 
     def outcome(self) -> Outcome:
         started = self.clock.now()
@@ -141,6 +164,7 @@ class _OneRun(_Run):
             faults=faults,
             advice=tuple(advice),
             began=self.began,
+            measured=tuple(steps.measured),
             lacking=self._lacking() if status is Status.FAIL and self.began else "",
         )
 
@@ -157,6 +181,9 @@ class _OneRun(_Run):
             self.began = True
             try:
                 steps.run(self.scenario.spec.steps)
+                wrong, reason = self.oracles().compare(before, self.scenario.spec.without, early=True)
+                steps.results += wrong
+                status = Status.FAIL if reason else Status.PASS
             except StepFailed as failed:
                 status, reason = Status.FAIL, str(failed)
             try:

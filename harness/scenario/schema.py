@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,12 @@ class ScenarioFile(Strict):
     about: str = ""  # why, for the reader
     rules: Annotated[tuple[str, ...], Field(min_length=1)]  # of the contract that the suite judges by
     requires: tuple[str, ...] = ()  # capabilities; SKIP with the reason when one is missing
+    flavours: tuple[str, ...] = ()  # that the kernel must have, all of them; SKIP otherwise
     when: Mapping[str, Plain] = {}  # behaviours that it is for; SKIP otherwise
     motivates: str | None = None  # capability that it shows the need for: a tree alone may fail without it
     actors: tuple[str, ...] = ()  # processes
     faults: Literal["none", "expected"] = "none"  # whether the IOMMU may report faults
+    races: bool = False  # things happen at once in it: each CPU of the guest gets CPUs of the host for itself
     without: Mapping[str, str] = {}  # oracle -> why it does not apply
     our_choice: str | None = None  # the whole scenario is our choice: failing is advice
     limit: Seconds | None = None  # for all steps together; default the suite's
@@ -72,8 +75,39 @@ class Oracle(Strict):
     steps: Steps
     value: str  # reference to the value in what the steps saved
     must: Any = "$before"  # matcher of the value after; $before is the one before
+    early: bool = False  # it must also be right before the clean-up
     poll: Seconds = 5.0  # how long the value may take to come back
     retry: tuple[Step, ...] = ()  # before it is looked at again
+
+
+class Naming(Strict):
+    """What one thing that is wrong is called."""
+
+    name: str
+    where: Mapping[str, Any] = {}  # field -> matcher of the row that should be, or else of the one that is
+    fields: tuple[str, ...] = ()  # for rows that belong together: one of these fields is another
+    when: Mapping[str, Plain] = {}  # behaviours without which it is not wrong
+
+
+class Near(Strict):
+    """Rows that belong together by less than the key: the right thing in the wrong place."""
+
+    name: str
+    key: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Comparison(Strict):
+    """Rows that the machine's hardware shows against rows that the guest's software tells."""
+
+    about: str
+    software: str  # operation that tells the rows that should be
+    rows: str  # its result with them, a line of field=value words each
+    hardware: Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1)]  # rows that count: any of these holds
+    key: Annotated[tuple[str, ...], Field(min_length=1)]  # fields by which rows belong together
+    near: tuple[Near, ...] = ()  # tried in order with what the key leaves
+    differs: tuple[Naming, ...] = ()  # of rows that belong together; the first that fits
+    missing: tuple[Naming, ...] = ()  # of rows that should be
+    unexpected: tuple[Naming, ...] = ()  # of rows that should not be
 
 
 class FaultFields(Strict):
@@ -142,6 +176,7 @@ class SuiteFile(Strict):
     capabilities: Mapping[str, Capability] = {}
     behaviours: Mapping[str, Behaviour] = {}
     oracles: Mapping[str, Oracle] = {}
+    comparisons: Mapping[str, Comparison] = {}
     faults: Mapping[str, FaultFields] = {}  # trace event that is an IOMMU fault -> its fields
     setup: tuple[Step, ...] = ()  # before each scenario
     cleanup: tuple[Step, ...] = ()  # after each scenario, however it went
@@ -161,6 +196,10 @@ class Scenario:
     @property
     def summary(self) -> str:
         return self.spec.summary
+
+    def uses(self, name: str) -> bool:
+        """Whether a step refers to the plain value ``name``."""
+        return re.search(rf"\${{?{name}\b", repr(self.spec.steps)) is not None
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ struct op {
 	const char *name;
 	enum where where;
 	bool once;		/* cannot be repeated by "times" */
-	/* 0 or positive, else -errno. NULL: the supervisor does it itself. */
+	/* 0 or positive, else -errno. NULL: a command of the supervisor's. What it runs itself must not wait. */
 	int64_t (*run)(const struct request *req, struct reply *reply);
 	struct arg args[ARGS_MAX];
 };

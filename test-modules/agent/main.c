@@ -4,6 +4,7 @@
  * agent serve       speak the protocol on standard input and output
  * agent ops         list the operations: name, where, once, arguments (name:type, ! required)
  * agent actor ...   (internal) be an actor
+ * agent nothing     (internal) what a process becomes that execs for the sake of it
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,8 @@ int main(int argc, char **argv)
 		return serve_main();
 	if (argc == 2 && !strcmp(argv[1], "ops"))
 		return list_ops();
+	if (argc == 2 && !strcmp(argv[1], "nothing"))
+		return 0;
 	if (argc > 2 && !strcmp(argv[1], "actor"))
 		return actor_main(argc, argv);
 	fprintf(stderr, "usage: agent serve | ops\n");

@@ -87,8 +87,20 @@ def test_a_flavour_adds_what_fits_to_the_targets_fragments(tmp_path: Path, monke
     assert names("iommu-a", "kunit") == ["base", "iommu-a", "flavour-kunit", "flavour-kunit.iommu-a"]
     assert names("iommu-b", "kunit") == ["base", "iommu-b", "flavour-kunit"]
     assert names("iommu-a", "plain") == ["base", "iommu-a", "flavour-plain"]
+    both = ["base", "iommu-a", "flavour-kunit", "flavour-kunit.iommu-a", "flavour-plain"]
+    assert names("iommu-a", "kunit+plain") == both
     with pytest.raises(UserError, match="no kernel-config fragment 'iommu-c'"):
         names("iommu-c", "kunit")
+
+
+def test_flavours_are_chosen_with_commas_and_joined_with_plus() -> None:
+    assert flavour.choose(["kasan, lockdep+leak", "base", "kasan"]) == ("kasan", "lockdep+leak", "base")
+    for wrong in ("kasn", "kasan,,leak", "kasan+", "base+kasan", ""):
+        with pytest.raises(UserError, match="there is no flavour"):
+            flavour.choose([wrong])
+    with pytest.raises(UserError) as error:
+        flavour.choose(["kasn"])
+    assert "did you mean kasan?" in error.value.hint
 
 
 def test_every_part_of_a_flavour_belongs_to_a_fragment() -> None:

@@ -189,6 +189,7 @@ def test_the_key_has_all_that_a_result_depends_on(tmp_path: Path) -> None:
             target=target_,
             choice=SimpleNamespace(accelerator=target_.accelerators[changes.get("accelerator", -1)]),
             channel=changes.get("channel", "serial"),
+            flavour=changes.get("flavour", "base"),
         )
         return results.key(plan, SUITE, changes.get("behaviours", {"multi_pasid": False}), changes.get("parts", ("k",)))
 
@@ -198,6 +199,7 @@ def test_the_key_has_all_that_a_result_depends_on(tmp_path: Path) -> None:
         key(target=target.model_copy(update={"memory_mib": 512})),
         key(accelerator=0),
         key(channel="ssh"),
+        key(flavour="kasan"),
         key(behaviours={"multi_pasid": True}),
         key(parts=("l",)),
         key(qemu=Qemu(tmp_path, "10", "r")),

@@ -17,7 +17,8 @@ def introduced(built: str, **hello: object) -> dict[str, Any]:
     """The facts of a guest whose agent says ``hello`` and whose kernel was built with the id ``built``."""
     session = Session.__new__(Session)
     kernel = SimpleNamespace(build_id=built, release="7.3.4-kph")
-    plan: Any = SimpleNamespace(guest=SimpleNamespace(kernel=kernel), target=SimpleNamespace(roles={}))
+    target = SimpleNamespace(roles={})
+    plan: Any = SimpleNamespace(guest=SimpleNamespace(kernel=kernel), target=target, flavour="kasan+leak")
     link: Any = SimpleNamespace(hello=hello, call=lambda op, *rest: {"op": op, "ret": 0})
     session._plan, session._link = plan, link
     session._introduce()

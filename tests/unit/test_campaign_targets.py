@@ -133,7 +133,7 @@ Go = Callable[..., RunResult]
 
 @pytest.fixture
 def go(world: World, tmp_path: Path) -> Go:
-    def run(*names: str, force: bool = False) -> RunResult:
+    def run(*names: str, force: bool = False, flavours: tuple[str, ...] = ("base",)) -> RunResult:
         known = targets.load("x86_64-vtd")
         suite = suites.load_suite("sva")
         request = Request(
@@ -145,7 +145,7 @@ def go(world: World, tmp_path: Path) -> Go:
             scenarios=suite.scenarios[:2],
             patterns=(),
             behaviours={},
-            flavour="base",
+            flavours=flavours,
             channel="serial",
             accelerator=None,
             qemu=None,
@@ -167,6 +167,15 @@ def test_sources_are_made_once_and_kernels_in_turn(world: World, go: Go, tmp_pat
     assert world.most <= 2, "a guest for each CPU, not more"
     assert {phase.target for phase in result.phases} == {"", "a", "b", "c"}
     assert all((tmp_path / name).is_dir() for name in "abc")
+
+
+def test_each_flavour_has_kernels_of_its_own_and_a_verdict(world: World, go: Go, tmp_path: Path) -> None:
+    result = go("a", "b", flavours=("base", "kasan", "lockdep+leak"))
+    places = [name + flavour for name in "ab" for flavour in ("", " (kasan)", " (lockdep+leak)")]
+    assert result.verdict is Verdict.PASS and [each.place for each in result.cells] == places
+    assert [row.flavour for row in result.rows[:6]] == ["base"] * 2 + ["kasan"] * 2 + ["lockdep+leak"] * 2
+    assert {phase.target for phase in result.phases} == {"", *places}
+    assert all((tmp_path / name).is_dir() for name in ("a", "a-kasan", "b-lockdep-leak"))
 
 
 def test_qemu_is_built_while_the_sources_are_fetched(world: World, go: Go) -> None:

@@ -70,7 +70,7 @@ def _objects(node: object) -> list[dict[str, Any]]:
 
 def test_the_schema_is_strict_and_documented() -> None:
     for each in _objects(schema.load("run")):
-        free = each.get("description", "").startswith("Versions, keys and commands")
+        free = each.get("description", "").startswith(("Versions, keys and commands", "Values by name"))
         assert free or each["additionalProperties"] is False
         assert each.get("description")
 
@@ -102,7 +102,7 @@ def test_the_schema_refuses_damage(damage: Callable[[dict[str, Any]], object]) -
 
 def test_what_readers_rely_on() -> None:
     document = _report(results.failing)
-    assert (document["schema"], document["verdict"]) == ("kph.run.v2", "fail")
+    assert (document["schema"], document["verdict"]) == ("kph.run.v3", "fail")
     assert document["tree"]["version"] == "7.3.4" and len(document["series"]["patches"]) == 2
     timings = document["timings"]
     assert [phase["name"] for phase in timings if phase["side"] != "patched"] == ["fetch", "build", "boot", "scenarios"]

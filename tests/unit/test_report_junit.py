@@ -59,7 +59,7 @@ def test_each_target_has_its_suites_and_its_verdict() -> None:
         ("verdict", "x86_64-vtd.base", ["Failure"]),
         ("verdict", "arm64-smmuv3.base", ["Error"]),
         ("verdict", "mine.base", []),
-        ("run", "base", ["Failure"]),
+        ("run", "sva", ["Failure"]),
     ]
     assert {case.classname for case in suites["sva.arm64-smmuv3.base.base"]} == {"arm64-smmuv3.base"}
 

@@ -69,6 +69,9 @@ class Guest:
     def console_since(self, since: Any) -> str:
         return ""
 
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        return ()
+
 
 def _run(guest: Guest, folder: Path, pattern: str = f"{KUNIT}/*/results", limit: int = 1 << 20) -> tuple[Outcome, ...]:
     tests = OwnTests(files=(pattern,), limit=limit, missing="nothing")

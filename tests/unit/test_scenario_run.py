@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.errors import InfraError
-from harness.model import Outcome, Status
+from harness.model import Measured, Outcome, Status
 from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario
 from harness.scenario.language import Plain
@@ -48,6 +48,8 @@ class FakeGuest:
     free: int = 4
     events: list[TraceEvent] = field(default_factory=list)
     console: str = ""
+    rows: list[list[dict[str, Any]]] = field(default_factory=lambda: [[]])  # of the hardware, at each look
+    looks: int = 0  # at the hardware
     log: list[str] = field(default_factory=list)  # what was asked, in words
     deadlines: list[float] = field(default_factory=list)
     begun: list[tuple[str, Mapping[str, object], str | None]] = field(default_factory=list)
@@ -82,6 +84,10 @@ class FakeGuest:
     def console_since(self, since: tuple[int, int]) -> str:
         return self.console[since[1] :]
 
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        self.looks += 1
+        return self.rows[min(self.looks, len(self.rows)) - 1]
+
 
 SUITE = load_suite("demo", DATA)
 
@@ -94,7 +100,7 @@ def scenario(text: str, suite: Suite = SUITE) -> Scenario:
     read = yamlfile.parse(yaml.safe_dump(whole), "x")
     assert isinstance(read, yamlfile.Document)
     spec = ScenarioFile.model_validate(whole)
-    assert not check_scenario(read, spec, World(suite.spec, suite.operations, suite.common))
+    assert not check_scenario(read, spec, World(suite.spec, suite.operations, suite.common, ("kasan", "leak")))
     return Scenario("x", Path("x.yaml"), spec, roles_of(spec.steps, suite.operations))
 
 
@@ -119,6 +125,16 @@ def test_a_pass_measures_runs_cleans_up_and_measures_again(guest: FakeGuest) -> 
         ("1", "alice: take device=left", True),
         ("2", "alice: give device=left ticket=1", True),
     ]
+
+
+def test_what_a_step_reports_is_told_whether_it_passes_or_not(guest: FakeGuest) -> None:
+    text = f"- {TAKE}, report: first}}\n- {TAKE}, report: second, expect: {{place: 4}}}}\n- {TAKE}, report: third}}"
+    outcome = run(guest, text)
+    assert outcome.status is Status.FAIL
+    assert outcome.measured == (
+        Measured("first", (("ticket", 1), ("place", 3))),
+        Measured("second", (("ticket", 2), ("place", 3))),
+    )
 
 
 def test_a_mismatch_ends_the_scenario_and_says_what_came(guest: FakeGuest) -> None:
@@ -266,6 +282,8 @@ def test_a_condition_may_have_a_reason_of_its_own(guest: FakeGuest, facts: Reply
         ("requires: [fast]", {}, "the tree is slow"),
         ("requires: []", {"left.size": 0}, "no left counter"),
         ("when: {level: 2}", {}, "for series with level=2; this one is run with 1"),
+        ("flavours: [kasan]", {}, "for kernels of flavour kasan; this one is base"),
+        ("flavours: [kasan, leak]", {"flavour": "kasan"}, "for kernels of flavour leak; this one is kasan"),
     ],
 )
 def test_skip_says_what_is_missing(guest: FakeGuest, head: str, facts: Reply, reason: str) -> None:
@@ -273,6 +291,11 @@ def test_skip_says_what_is_missing(guest: FakeGuest, head: str, facts: Reply, re
     outcome = run(guest, f"{{{head}, steps: [{{do: take, actor: alice, device: left}}]}}")
     assert (outcome.status, outcome.reason) == (Status.SKIP, reason)
     assert guest.log == []
+
+
+def test_a_kernel_of_more_flavours_than_asked_for_will_do(guest: FakeGuest) -> None:
+    guest.facts = {**guest.facts, "flavour": "lockdep+kasan"}
+    assert run(guest, f"{{flavours: [kasan], steps: [{TAKE}}}]}}").status is Status.PASS
 
 
 def test_a_leak_is_found_when_it_does_not_come_back_in_time(guest: FakeGuest) -> None:
