@@ -183,7 +183,7 @@ class _Checker:
         if name.variable == "facts":
             self.known(path, "fact", name.field, self.world.facts())
         elif name.variable not in self.saved:
-            self.say(path, unknown("saved reply", name.variable, (*self.saved, "facts")))
+            self.say(path, unknown("saved reply", name.variable, (self.saved.keys() - {*NAMES}) | {"facts"}))
         else:
             operation = self.saved[name.variable]
             if operation is None and name.field:

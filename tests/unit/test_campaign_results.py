@@ -18,7 +18,9 @@ from harness.campaign.results import Results
 from harness.machine import target as targets
 from harness.model import IommuFault, Outcome, Qemu, Splat, SplatKind, Status, StepResult
 from harness.scenario import load as suites
+from harness.scenario.language import DoStep
 from harness.scenario.schema import Scenario
+from harness.scenario.tuning import Tuning
 
 SUITE = suites.load_suite("sva")
 SCENARIOS = SUITE.scenarios[:3]
@@ -53,8 +55,9 @@ def go(
     key: str = "k",
     force: bool = False,
     run: str = "run",
+    tuning: Tuning | None = None,
 ) -> SideResult:
-    kept = Results(Cache(folder), key, folder / run)
+    kept = Results(Cache(folder), key, folder / run, tuning=tuning)
     return kept.complete(scenarios, kernel.run, lambda _: None, force=force)
 
 
@@ -116,6 +119,22 @@ def test_what_is_not_steady_is_measured_again(kernel: Kernel, tmp_path: Path, st
     go(kernel, tmp_path)
     go(kernel, tmp_path)
     assert kernel.ran == [*IDS, IDS[1]]
+
+
+def test_another_seed_or_stress_runs_what_uses_it(kernel: Kernel, tmp_path: Path) -> None:
+    file = tmp_path / "race.yaml"
+    file.write_text("steps that race")
+    steps = SCENARIOS[0].spec.model_copy(
+        update={"steps": (DoStep.model_validate({"do": "take", "rounds": "$stress * 5", "seed": "$seed"}),)}
+    )
+    both = (Scenario("race", file, steps, ()), SCENARIOS[0])
+    go(kernel, tmp_path, both)
+    go(kernel, tmp_path, both, tuning=Tuning())
+    assert kernel.ran == ["race", SCENARIOS[0].id]
+    for tuning in (Tuning(seed=2), Tuning(stress=2)):
+        kernel.ran.clear()
+        go(kernel, tmp_path, both, tuning=tuning)
+        assert kernel.ran == ["race"]
 
 
 def test_a_splat_is_measured_again(kernel: Kernel, tmp_path: Path) -> None:

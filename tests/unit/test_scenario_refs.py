@@ -23,6 +23,9 @@ SCOPE = {
         ("$facts.dma0.max_pasids - 1", 15),
         ("$first.pasid + 0x80000000", 5 + 0x80000000),
         ("$first.pasid+$i - 1", 6),
+        ("$i * 50", 100),
+        ("$i * $first.pasid - $i * 2 + 1", 7),
+        ("$first.pasid - $i * $i", 1),
         ("  ", None),
     ],
 )
@@ -35,7 +38,7 @@ def test_expressions(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["$", "$first.pasid +", "$a $b", "+ $a", "$a * 2", "$a.b - - 1", "$9", "$first.", "5x"]
+    "text", ["$", "$first.pasid +", "$a $b", "+ $a", "$a *", "$a * * 2", "* 2", "$a.b - - 1", "$9", "$first.", "5x"]
 )
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(refs.BadReference):
@@ -51,6 +54,7 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
         ("$i.x", "has no 'x'"),
         ("$first.name + 1", "not a number"),
         ("$first.done + 1", "not a number"),
+        ("2 * $first.name", "not a number"),
     ],
 )
 def test_what_is_not_there_is_named(text: str, why: str) -> None:

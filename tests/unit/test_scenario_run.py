@@ -20,6 +20,7 @@ from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
 from harness.scenario.load import load_suite, roles_of
 from harness.scenario.run import measure, run_scenario
 from harness.scenario.schema import Scenario, ScenarioFile, Suite
+from harness.scenario.tuning import Tuning
 
 DATA = Path(__file__).parents[1] / "data" / "scenario"
 Reply = dict[str, Any]
@@ -190,6 +191,28 @@ def test_poll_does_not_ask_a_dead_actor(guest: FakeGuest) -> None:
 def test_deadlines_are_scaled(guest: FakeGuest) -> None:
     run(guest, f"- {TAKE}, deadline: 2s}}\n- {TAKE}}}", scale=3.0)
     assert guest.deadlines[1:3] == [6.0, 30.0]
+
+
+def tuned(guest: FakeGuest, text: str, tuning: Tuning) -> Outcome:
+    return run_scenario(scenario(text), SUITE, guest, clock=guest.clock, tuning=tuning)
+
+
+def test_seed_and_stress_are_plain_values_and_stress_scales_what_uses_it(guest: FakeGuest) -> None:
+    assert (
+        tuned(guest, f"- {TAKE}, as: 'n${{seed}}', times: $stress * 5, deadline: 2s}}", Tuning(7, 3)).status
+        is Status.PASS
+    )
+    assert "alice:take device=left as=n7 times=15" in guest.log
+    assert guest.deadlines[1] == 6.0
+    guest.deadlines.clear()
+    tuned(guest, f"- {TAKE}, as: 'n${{seed}}', deadline: 2s}}", Tuning(7, 3))
+    assert guest.deadlines[1] == 2.0
+
+
+def test_a_failure_tells_the_seed_where_it_had_a_part(guest: FakeGuest) -> None:
+    wrong = "expect: {ticket: 99}}"
+    assert tuned(guest, f"- {TAKE}, as: 'n${{seed}}', {wrong}", Tuning(7)).reason.endswith(" (seed 7)")
+    assert "seed" not in tuned(guest, f"- {TAKE}, {wrong}", Tuning(7)).reason
 
 
 def test_repeat_counts_and_keeps_only_what_matters(guest: FakeGuest) -> None:

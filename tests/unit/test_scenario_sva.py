@@ -66,13 +66,12 @@ def test_a_scenario_asks_for_what_it_uses(scenario: Scenario) -> None:
     needs, used = set(scenario.spec.requires), operations_of(scenario)
     pasid_by_driver = any(
         isinstance(step, DoStep | StartStep)
-        and (step.do if isinstance(step, DoStep) else step.start) in ("churn", "churn_bind", "sweep")
-        and "pasid" in step.args
-        and "own_pasid" not in step.if_
+        and (step.do if isinstance(step, DoStep) else step.start) in ("churn", "churn_bind", "sweep", "race", "storm")
+        and {"pasid", "other_pasid"} & set(step.args)
         for step in steps_of(scenario)
     )
-    if scenario.spec.motivates is not None:  # runs on every tree, and asks at each step
-        needs |= {name for step in steps_of(scenario) for name in step.if_}
+    # What it asks for at a step it does without elsewhere.
+    needs |= {name for step in steps_of(scenario) for name in step.if_}
     assert ("bind_own" in used or pasid_by_driver) == ("own_pasid" in needs)
     assert ("gp" in used) == ("enqcmd" in needs)
     assert ("sweep" in used) == ("failing_allocations" in needs)
