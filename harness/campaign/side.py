@@ -121,8 +121,8 @@ class SideRunner:
                 cut += [end] if end else []
                 splats += guest.splats()
         chosen = [each for each in outcomes if any(fnmatchcase(each.scenario, word) for word in patterns or "*")]
-        # Whatever was asked for may be what it did not come to.
-        chosen += [each for each in cut if each.scenario]
+        # Beside results there must be the end of what has none: whatever was asked for may be among it.
+        chosen += cut if outcomes else []
         return self._result(tuple(chosen), "", tuple(splats), cut[0] if cut else None if outcomes else missing)
 
     def _own(self, guest: Session, tests: OwnTests, carried: Carried | None) -> tuple[list[Outcome], Outcome | None]:
@@ -154,7 +154,7 @@ class SideRunner:
         if fault := guest.host_fault():
             status, reason = Status.ERROR, fault
         told = "; ".join(filter(None, (reason, own.at)))
-        name = own.label or (carried.program if carried else "")
+        name = own.label or (carried.program if carried else self._suite.name)
         return own.found, Outcome(name, status, told, 0.0, evidence=guest.evidence)
 
     def _result(

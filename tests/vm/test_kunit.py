@@ -18,11 +18,7 @@ SUITES = {
         SUITE: "drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-test.c",
         "io-pgtable-arm-test": "drivers/iommu/io-pgtable-arm-selftests.c",
     },
-    "x86_64-vtd": {
-        f"{form}_{kind}_test": f"{PT}/kunit_{file}.h"
-        for form in ("vtdss", "x86_64")
-        for kind, file in (("fmt", "generic_pt"), ("iommu", "iommu_pt"))
-    },
+    "x86_64-vtd": {f"{form}_fmt_test": f"{PT}/kunit_generic_pt.h" for form in ("vtdss", "x86_64")},
 }
 # The format's header lacks what the case is about.
 NOT_BUILT = {"x86_64_fmt_test": {"test_dirty"}}
