@@ -17,6 +17,7 @@
 #define QUICK_MEETINGS	3
 #define TRIES		12
 #define DELAY_BITS	12	/* one side is up to so many steps later, in powers of two */
+#define DELAY_BITS_PAGE	17	/* a page request takes as long as many binds */
 
 void race_wrong(struct race *race, const struct side *side, const char *what, const char *how)
 {
@@ -97,9 +98,11 @@ static void end_process(enum act act)
 	_exit(0);
 }
 
-static void wait_a_little(struct draw *draw)
+static void wait_a_little(const struct race *race, struct draw *draw)
 {
-	uint32_t steps = draw_below(draw, 1u << draw_below(draw, DELAY_BITS + 1));
+	bool page = race->sides[0].act == TRANSFER || race->sides[1].act == TRANSFER;
+	uint32_t bits = draw_below(draw, (page ? DELAY_BITS_PAGE : DELAY_BITS) + 1);
+	uint32_t steps = draw_below(draw, 1u << bits);
 
 	for (volatile uint32_t i = 0; i < steps; i++)
 		;
@@ -123,7 +126,7 @@ static void act(struct side *side, struct draw *draw)
 {
 	struct race *race = side->race;
 
-	wait_a_little(draw);
+	wait_a_little(race, draw);
 	side->begun = atomic_fetch_add(&race->tick, 1);
 	switch (side->act) {
 	case BIND:
