@@ -12,6 +12,10 @@
 #include "ops_race.h"
 
 #define AFTER_EVERY	8	/* rounds: each look at what must be refused costs an IOMMU fault */
+/* Also when the time is up, for a race that did not happen shows nothing; those of a deadly race are long. */
+#define LEAST_ROUNDS	10
+#define LEAST_DEATHS	4
+#define MISSED_NS	10000000000	/* to wait longer for a first moment at which both sides ran */
 #define LOOKS		400000	/* at the other side, some milliseconds, before sleeping */
 #define QUICK		300	/* looks: the other side has a CPU */
 #define QUICK_MEETINGS	3
@@ -220,6 +224,15 @@ static void look_at_ended(struct race *race, struct side *side)
 		race_wrong(race, side, "a transfer after the last unbind", reach_name(reach));
 }
 
+bool race_over(const struct race *race)
+{
+	int64_t late = clock_ns() - race->end_ns;
+
+	if (race->tally.rounds < (race->deadly ? LEAST_DEATHS : LEAST_ROUNDS))
+		return false;
+	return late > (race->deadly || race->tally.overlapped ? 0 : MISSED_NS);
+}
+
 static void count(struct race *race)
 {
 	const struct side *first = &race->sides[0], *second = &race->sides[1];
@@ -241,7 +254,7 @@ static void count(struct race *race)
 	}
 	tally->overlapped += first->begun < second->ended && second->begun < first->ended;
 	tally->rounds++;
-	race->last = tally->rounds >= LEAST_ROUNDS && clock_ns() > race->end_ns;
+	race->last = race_over(race);
 }
 
 static bool round_of(struct race *race, struct side *side, struct draw *draw)
