@@ -21,7 +21,8 @@
 #define QUICK_MEETINGS	3
 #define TRIES		12
 #define DELAY_BITS	12	/* one side is up to so many steps later, in powers of two */
-#define DELAY_BITS_PAGE	17	/* a page request takes as long as many binds */
+#define DELAY_PAGE	1048576	/* steps: a page request takes as long as many binds */
+#define HOLD_MS		10	/* for which a page request has to wait for the mm's lock */
 
 void race_wrong(struct race *race, const struct side *side, const char *what, const char *how)
 {
@@ -105,14 +106,17 @@ static void end_process(enum act act)
 static void wait_a_little(const struct race *race, struct draw *draw)
 {
 	bool page = race->sides[0].act == TRANSFER || race->sides[1].act == TRANSFER;
-	uint32_t bits = draw_below(draw, (page ? DELAY_BITS_PAGE : DELAY_BITS) + 1);
-	uint32_t steps = draw_below(draw, 1u << bits);
+	uint32_t steps = draw_below(draw, page ? DELAY_PAGE : 1u << draw_below(draw, DELAY_BITS + 1));
 
 	for (volatile uint32_t i = 0; i < steps; i++)
 		;
 }
 
-/* By the PASID of what the other side holds: nothing of ours keeps that bond. 0, -EIO if it is refused. */
+/*
+ * By the PASID of what the other side holds: nothing of ours keeps that bond. The
+ * mm is locked, or the page would be there before the other side comes. 0, -EIO
+ * if the transfer is refused.
+ */
 static int64_t ask_for_page(struct side *side)
 {
 	struct race *race = side->race;
@@ -120,6 +124,7 @@ static int64_t ask_for_page(struct side *side)
 	enum reach reach;
 
 	move.fd = side->move.fd;
+	sva_ioctl(move.fd, KPH_SVA_HOLD_MM, (void *)HOLD_MS);
 	reach = move_write(&move, side->page, race->tally.rounds, true);
 	if (reach == MANGLED || reach == STUCK)
 		race_wrong(race, side, "a transfer", reach_name(reach));
