@@ -5,12 +5,14 @@
 #   make setup   only set up      make lint | unit | vm   parts of make test
 #   make vm-all      the tests with real kernels, everything: also what is too slow for each make test
 #   make mutations   every mutation of the reference series and the SMMU's driver (make test runs some of them)
+#   make flavours    the reference series with every flavour on every target (builds ten kernels, half an hour)
 #   make qemu-patches   leave out, in turn, the patches to QEMU that can be (builds QEMU a dozen times)
 #   make bench       measure speed, memory and disk beside make and virtme-ng; ARGS="--only a,b --runs 5" (an hour)
+#   make steady      the same run fifty times over, half of them on a loaded host (docs/steadiness.md)
 #   make clean   remove what tools left in the checkout   make distclean   the Python environment, too
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint unit vm vm-all mutations qemu-patches bench clean distclean
+.PHONY: help run test setup lint unit vm vm-all mutations flavours qemu-patches bench steady clean distclean
 
 BIN := .venv/bin
 # Unit tests run beside each other. Tests with kernels do not: each of them keeps two guests busy.
@@ -44,11 +46,17 @@ vm-all: setup
 mutations: setup
 	@KPH_ALL_MUTATIONS=1 $(BIN)/pytest tests/vm/test_mutations.py $(ARGS)
 
+flavours: setup
+	@KPH_ALL=1 $(BIN)/pytest tests/vm/test_flavours.py $(ARGS)
+
 qemu-patches: setup
 	@KPH_ALL_PATCHES=1 $(BIN)/pytest tests/vm/test_qemu_patches.py $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+steady: setup
+	@$(BIN)/python -m benchmarks.steady $(ARGS)
 
 setup:
 	@.ci/setup.sh

@@ -71,11 +71,19 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Programs:
+    """Programs of the tree, built for the guest."""
+
+    files: tuple[Path, ...]
+    identity: str  # digest of their content
+
+
+@dataclass(frozen=True)
 class Guest:
     """What a VM boots."""
 
     kernel: Kernel
-    initrd: Path  # initramfs image with agent and modules
+    initrd: Path  # initramfs image with agent, modules and programs
     ssh: SshKeys | None  # keys of the SSH root file system; None for serial
 
 
@@ -126,6 +134,18 @@ class SplatKind(StrEnum):
     LIST_CORRUPTION = "list-corruption"
     ATOMIC_SLEEP = "atomic-sleep"
     SLAB = "slab"
+    DEBUG_OBJECTS = "debug-objects"  # an object that is in use was freed or started again
+    LEAK = "leak"  # memory that nothing points to any more
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame of a splat is in the source."""
+
+    frame: str  # as the console has it: function+0x12/0x34 [module]
+    function: str  # the frame's own, or one that the compiler inlined into it
+    file: str  # relative to the tree; the bare name for a file of the test module
+    line: int
 
 
 @dataclass(frozen=True)
@@ -138,6 +158,29 @@ class Splat:
     text: tuple[str, ...]  # the console lines themselves, bounded
     line: int  # 1-based line of the console where it starts
     corrupted: bool = False  # the report is cut or interleaved: title may be wrong
+    # of the frames in text, in its order, inlined functions before those they are in; empty without line numbers
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Splats that somebody knows of."""
+
+    title: str  # of the splat, with wildcards
+    reason: str  # why it does not count
+    kind: str = ""  # of the splat; empty: any
+    target: str = ""  # name of the target, with wildcards; empty: any
+    link: str = ""  # where it is told
+    until: str = ""  # date (2027-01-31) after which, or kernel version (7.4) from which on it counts again
+    origin: str = ""  # file and line
+
+
+@dataclass(frozen=True)
+class Known:
+    """A splat that does not count, and why."""
+
+    splat: Splat
+    pattern: Pattern
 
 
 @dataclass(frozen=True)
@@ -164,6 +207,14 @@ class StepResult:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a scenario found out that is worth telling, whether it passed or not."""
+
+    what: str  # as the scenario calls it
+    values: tuple[tuple[str, str | int | bool], ...]  # name and value, in the order in which they came
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One scenario on one kernel."""
 
@@ -181,6 +232,8 @@ class Outcome:
     lacking: str = ""  # failed for want of this, as the scenario is there to show; says nothing against a tree alone
     started: float = 0.0  # seconds since the start of the run; 0 when it did not run
     worker: str = ""  # lane it ran on, e.g. patched-1; empty when there is one only
+    measured: tuple[Measured, ...] = ()  # in the order of the steps
+    known: tuple[Known, ...] = ()  # splats besides, which do not count
 
 
 # --- verdict ----------------------------------------------------------------
@@ -254,6 +307,7 @@ class Cell:
     facts: Mapping[str, Any] = field(default_factory=dict)  # versions, keys, commands worth recording
     notes: tuple[str, ...] = ()  # how it was measured, where that is not as the reader would think
     flavour: str = "base"  # "base" when there is none on top
+    known: tuple[Known, ...] = ()  # splats outside any scenario, on any kernel, which do not count
 
     @property
     def place(self) -> str:
@@ -275,6 +329,7 @@ class RunResult:
     cells: tuple[Cell, ...]  # one or more, in the order asked for
     phases: tuple[Phase, ...]  # in the order in which they ended
     seconds: float = 0.0  # wall time from the start of the process until there was a verdict
+    notes: tuple[str, ...] = ()  # what is to be said of the run's input, such as patterns of no use any more
     seed: int = 1  # of the choices of scenarios that race
     stress: int = 1  # by which their rounds and time boxes were multiplied
 

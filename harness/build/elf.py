@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _NEEDED = re.compile(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]")
 _INTERPRETER = re.compile(r"\[Requesting program interpreter: ([^\]]+)\]")
@@ -45,12 +47,14 @@ def closure(programs: Iterable[str], linkage: Callable[[str], Linkage], librarie
 # --- images ---------------------------------------------------------------------
 _SYMTAB, _STRTAB, _NOTE = 2, 3, 7  # types of sections
 _KEPT = (_SYMTAB, _STRTAB, _NOTE)
+_FUNCTION = 2  # type of a symbol
 _BUILD_ID = 3  # type of a note whose owner is GNU
 _UNDEFINED = 0  # section index of a symbol that is defined elsewhere
 
 
 @dataclass(frozen=True)
 class _Section:
+    name: int  # where it begins in the section of sections' names
     kind: int  # SHT_...
     link: int  # index of the section that goes with it: the names of a symbol table
     content: bytes
@@ -92,21 +96,63 @@ def imports(image: bytes) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _order(image: bytes) -> str:
+@dataclass(frozen=True)
+class Function:
+    """A function in a relocatable file."""
+
+    name: str
+    section: str
+    value: int  # where it begins in the section
+    size: int  # bytes
+
+
+def functions(image: bytes) -> tuple[Function, ...]:
+    """The functions of a relocatable file (a kernel module). Raises ValueError for what is no ELF file."""
+    order, wide = _order(image), image[4] == 2
+    sections = _sections(image)
+    named = _names(image, sections)
+    found = []
+    for section in sections:
+        if section.kind != _SYMTAB:
+            continue
+        for entry in struct.iter_unpack(f"{order}IBBHQQ" if wide else f"{order}IIIBBH", section.content):
+            start, info, index, value, size = (entry[i] for i in ((0, 1, 3, 4, 5) if wide else (0, 3, 5, 1, 2)))
+            if start and info & 15 == _FUNCTION and 0 < index < len(named):
+                found.append(Function(_text(sections[section.link].content, start), named[index], value, size))
+    return tuple(found)
+
+
+def section_names(file: Path) -> tuple[str, ...]:
+    """Names of the sections of an ELF file. Raises ValueError for what is none."""
+    with file.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as image:
+        return _names(image, _sections(image))
+
+
+def _names(image: bytes | mmap.mmap, sections: Sequence[_Section]) -> tuple[str, ...]:
+    """The sections' names, in order."""
+    (index,) = struct.unpack_from(f"{_order(image)}H", image, 62 if image[4] == 2 else 50)
+    return tuple(_text(sections[index].content, section.name) for section in sections)
+
+
+def _text(names: bytes, at: int) -> str:
+    return names[at : names.index(b"\0", at)].decode(errors="replace")
+
+
+def _order(image: bytes | mmap.mmap) -> str:
     if image[:4] != b"\x7fELF" or len(image) < 64:
         raise ValueError("not an ELF file")
     return "<" if image[5] == 1 else ">"
 
 
-def _sections(image: bytes) -> tuple[_Section, ...]:
+def _sections(image: bytes | mmap.mmap) -> tuple[_Section, ...]:
     order, wide = _order(image), image[4] == 2
     (table,) = struct.unpack_from(f"{order}Q" if wide else f"{order}I", image, 40 if wide else 32)
     size, count = struct.unpack_from(f"{order}HH", image, 58 if wide else 46)
     found = []
     for at in range(table, table + size * count, size):
         if wide:
-            _, kind, _, _, start, length, link = struct.unpack_from(f"{order}IIQQQQI", image, at)
+            name, kind, _, _, start, length, link = struct.unpack_from(f"{order}IIQQQQI", image, at)
         else:
-            _, kind, _, _, start, length, link = struct.unpack_from(f"{order}IIIIIII", image, at)
-        found.append(_Section(kind, link, image[start : start + length] if kind in _KEPT else b""))
+            name, kind, _, _, start, length, link = struct.unpack_from(f"{order}IIIIIII", image, at)
+        found.append(_Section(name, kind, link, image[start : start + length] if kind in _KEPT else b""))
     return tuple(found)

@@ -76,6 +76,22 @@ def module_differs(changes: Iterable[Change], reads: frozenset[str]) -> str:
     return _first_not(inert, changes, reads)
 
 
+def programs_differ(changes: Iterable[Change]) -> str:
+    """The first path among ``changes`` that may make other programs for the user side, or none.
+
+    They are built from below tools/, against the headers that the tree gives to user space.
+    """
+
+    def inert(change: Change) -> bool:
+        path, name, suffix = _parts(change)
+        if path.startswith((*_TOOLS, "usr/")):
+            return False
+        exported = "/" not in path or path.startswith(("include/", "arch/"))
+        return not exported or name in _TEXTS or suffix in (".c", ".S")
+
+    return _first_not(inert, changes, frozenset())
+
+
 def _parts(change: Change) -> tuple[str, str, str]:
     name = change.path.rpartition("/")[2]
     return change.path, name, posixpath.splitext(name)[1]

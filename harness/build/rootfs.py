@@ -125,8 +125,15 @@ def _read(unpacked: Path, path: str) -> bytes:
 
 
 # --- the part of one run --------------------------------------------------------
-def guest_initrd(agent: Path, modules: Sequence[Path], ssh: SshKeys | None, ssh_root: Path | None, out: Path) -> Path:
-    """Write the guest's initramfs to ``out``: the agent as /init, ``modules`` below /modules in load order.
+def guest_initrd(
+    agent: Path,
+    modules: Sequence[Path],
+    ssh: SshKeys | None,
+    ssh_root: Path | None,
+    out: Path,
+    programs: Sequence[Path] = (),
+) -> Path:
+    """Write the guest's initramfs to ``out``: the agent as /init, ``modules`` below /modules in load order, /programs.
 
     With ``ssh`` also the server of ``ssh_root`` and the keys. The agent loads modules by the order of their names,
     so names get a number.
@@ -141,6 +148,8 @@ def guest_initrd(agent: Path, modules: Sequence[Path], ssh: SshKeys | None, ssh_
             cpio.file(f"modules/{number:02}-{module.name}", module.read_bytes())
             for number, module in enumerate(modules)
         ),
+        *([cpio.folder("programs")] if programs else []),
+        *(cpio.file(f"programs/{program.name}", program.read_bytes(), 0o755) for program in programs),
     ]
     if ssh is not None:
         if ssh_root is None or ssh.host_private is None:

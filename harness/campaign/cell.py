@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +14,13 @@ from harness.build.agent import ensure_agent
 from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.build.module import Suite as ModuleSources
+from harness.build.programs import NONE, ProgramShop
+from harness.build.programs import Wanted as WantedPrograms
 from harness.build.qemu import ensure_qemu
 from harness.build.rootfs import ensure_ssh_root, guest_initrd
+from harness.build.symbols import Symbols
 from harness.cache import Cache
-from harness.campaign import results, rows
+from harness.campaign import results, rows, splats
 from harness.campaign.guest import Plan
 from harness.campaign.request import Request
 from harness.campaign.result import SideResult
@@ -25,16 +29,17 @@ from harness.campaign.slots import Slots
 from harness.errors import KphError
 from harness.machine import accel
 from harness.machine.target import Target
-from harness.model import Cell, Guest, Kernel, Module, Outcome, SshKeys, Status, Tree, place
+from harness.model import Cell, Guest, Kernel, Module, Outcome, Programs, SshKeys, Status, Tree, place
 from harness.proc import Door
 from harness.scenario.schema import Scenario, Suite
 from harness.ui import Ui
+from harness.verdict import known
 
 if TYPE_CHECKING:
     from harness.campaign.side import SideRunner
 
 _SSH_COMMAND = "/init serve"
-_UNREAD = "the series touches no file that the build reads, so this is the base's kernel, and it was not built"
+_UNREAD = "the series touches no file that the kernel's build reads, so this is the base's kernel, and it was not built"
 _SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 
@@ -103,9 +108,14 @@ class CellRun:
         if isinstance(built, BuildFailure):
             failure = built
             return lambda: _not_built(failure)
-        plan = self._plan_for(self._guest(side, *built))
+        programs = self._programs(side, tree)
+        if isinstance(programs, BuildFailure):
+            return lambda: _not_built(programs)
+        plan = self._plan_for(self._guest(side, *built, programs))
         suite = self._suite_of(side, plan, built)
-        return lambda: _noted(suite(), note)
+        images = Symbols(*built, self._target.kernel.cross_compile, self._door)
+        patterns = known.valid(self._request.known, tree.version, datetime.date.today())
+        return lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note)
 
     def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
         """Kernel and module of ``side``, and what is to be said of them."""
@@ -127,6 +137,16 @@ class CellRun:
         (kernel, module), (base_kernel, base_module) = built, base[1]
         same = kernel.identity == base_kernel.identity and module.identity == base_module.identity
         return built, _SAME_IMAGE if same else ""
+
+    def _programs(self, side: str, tree: Tree) -> Programs | BuildFailure:
+        """The tree's own programs that the suite carries out."""
+        asked = self._request.suite.spec.programs
+        if asked is None:
+            return NONE
+        wanted = WantedPrograms(asked.folder, asked.names, asked.packages)
+        shop = ProgramShop(wanted, self._target, self._cache, self._door, self._ui, self._folder)
+        with self._slots.busy():
+            return shop.build(tree, side)
 
     def _suite_of(self, side: str, plan: Plan, built: tuple[Kernel, Module]) -> Callable[[], SideResult]:
         request = self._request
@@ -170,7 +190,7 @@ class CellRun:
         )
         return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND, self._flavour)
 
-    def _guest(self, side: str, kernel: Kernel, module: Module) -> Guest:
+    def _guest(self, side: str, kernel: Kernel, module: Module, programs: Programs) -> Guest:
         request, target = self._request, self._target
         with self._ui.phase("rootfs", side):
             cross = target.kernel.cross_compile
@@ -185,7 +205,7 @@ class CellRun:
                 keys = make_keys(self._folder / side)
             out = self._folder / side / "initramfs.cpio"
             out.parent.mkdir(parents=True, exist_ok=True)
-            initrd = guest_initrd(agent, module.files, keys, root, out)
+            initrd = guest_initrd(agent, module.files, keys, root, out, programs.files)
         return Guest(kernel, initrd, keys)
 
     def _guarded(self, side: str, work: Callable[[], SideResult]) -> SideResult:

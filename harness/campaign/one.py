@@ -12,22 +12,20 @@ from typing import Any
 from harness.campaign.guest import Plan
 from harness.campaign.session import Session
 from harness.machine.argv import replay_script
-from harness.model import Outcome, SplatKind, Status
+from harness.model import Outcome, Status
 from harness.scenario.replay import Exchange, Recorder, script
 from harness.scenario.run import behaviours_of, measure, run_scenario, why_skipped
 from harness.scenario.schema import Plain, Scenario, Suite
 from harness.scenario.tuning import Tuning
 
 TRIES = 3  # of a scenario whose machine ends by a fault of the host
-_USUAL_BOOT = 3.0  # seconds; a guest that takes longer is slow, and gets longer deadlines
-_SLOWEST = 5.0  # the most by which deadlines grow
+_USUAL_BOOT = 3.0  # seconds of the guest's time; one that takes longer is slow, and gets longer deadlines
 _LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
-_BROKEN = frozenset({SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB})
 
 
 def scale(guest: Session) -> float:
     """By how much deadlines grow on this guest."""
-    return min(max(1.0, guest.boot_seconds / _USUAL_BOOT), _SLOWEST)
+    return max(1.0, guest.boot_seconds / _USUAL_BOOT)
 
 
 def spoilt(outcome: Outcome) -> bool:
@@ -55,7 +53,7 @@ class OneScenario:
 
         Raises what carrying out steps does.
         """
-        return measure(self._suite, guest, scale=scale(guest), behaviours=self._behaviours)
+        return measure(self._suite, guest, clock=guest, scale=scale(guest), behaviours=self._behaviours)
 
     def skipped(self, scenario: Scenario, facts: Mapping[str, Any]) -> Outcome | None:
         """The outcome of a scenario that can tell nothing on a kernel with these ``facts``; None for any other."""
@@ -72,6 +70,7 @@ class OneScenario:
                 scenario,
                 self._suite,
                 recorder,
+                clock=guest,
                 scale=scale(guest),
                 behaviours=self._behaviours,
                 measured=measured,
@@ -91,8 +90,6 @@ class OneScenario:
             status, reason = Status.CRASH, words
         elif words:
             reason = words if words in reason else f"{words} ({reason})" if reason else words
-        elif status is Status.PASS and any(splat.kind in _BROKEN for splat in splats):
-            status, reason = Status.CRASH, splats[0].title
         outcome = dataclasses.replace(
             outcome,
             status=status,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.machine.target import Target
+from harness.model import Pattern
 from harness.scenario.schema import Plain, Scenario, Suite
 from harness.scenario.tuning import Tuning
 
@@ -34,6 +35,7 @@ class Request:
     jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
     tuning: Tuning = field(default_factory=Tuning)  # --seed, --stress
     force: bool = False  # --force: measure also what an earlier run has measured
+    known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
 
     @property
     def several(self) -> bool:
@@ -54,6 +56,7 @@ def write(request: Request, file: Path) -> None:
         "patterns": request.patterns,
         "behaviours": dict(request.behaviours),
         "flavours": request.flavours,
+        "known": [pattern.origin for pattern in request.known],
         "channel": request.channel,
         "snapshot": request.snapshot,
         "jobs": request.jobs,

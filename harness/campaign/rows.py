@@ -33,8 +33,8 @@ def cell(
             summaries.get(name, ""),
             target,
             flavour,
-            _outcome(base, name),
-            _outcome(patched, name) if patched else None,
+            compare.trusted(_outcome(base, name)),
+            compare.trusted(_outcome(patched, name), known) if patched else None,
             patched is not None,
             known,
         )
@@ -50,9 +50,31 @@ def cell(
         "boots": {side: result.boots for side, result in results.items()},
         "boot_seconds": {side: round(result.boot_seconds, 3) for side, result in results.items()},
     }
-    notes = tuple(f"{side}: {note}" for side, result in results.items() for note in result.notes)
-    told = (*failures, *reasons)
-    return Cell(target, verdict, told, accelerator, rows, boot_splats, {**facts, **numbers}, notes, flavour)
+    return Cell(
+        target=target,
+        verdict=verdict,
+        reasons=(*failures, *reasons),
+        accelerator=accelerator,
+        rows=rows,
+        boot_splats=boot_splats,
+        known=tuple(each for result in results.values() for each in result.known),
+        facts={**facts, **numbers},
+        notes=_notes(results),
+        flavour=flavour,
+    )
+
+
+def _notes(results: Mapping[str, SideResult]) -> tuple[str, ...]:
+    """Each with its side; what holds for all of them once, without."""
+    sides: dict[str, list[str]] = {}
+    for side, result in results.items():
+        for note in result.notes:
+            sides.setdefault(note, []).append(side)
+    return tuple(
+        note if 1 < len(results) == len(named) else f"{side}: {note}"
+        for note, named in sides.items()
+        for side in (named[:1] if len(named) == len(results) else named)
+    )
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

@@ -11,12 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.campaign import leaks
 from harness.campaign.guest import BootFailed, Frozen, Mark, Plan
 from harness.channel.agent import PROTOCOL, AgentLink
 from harness.channel.base import ChannelClosed
 from harness.channel.serial import SerialChannel
 from harness.channel.ssh import SshChannel
 from harness.errors import InfraError
+from harness.machine import hardware
 from harness.machine.snapshot import Snapshot, SnapshotFailed
 from harness.machine.vm import Vm
 from harness.model import Splat, Status
@@ -53,7 +55,7 @@ class Session:
     def __enter__(self) -> Session:
         with contextlib.ExitStack() as stack:
             self._vm = stack.enter_context(self._machine)
-            started = time.monotonic()
+            started = self.now()
             if isinstance(self._start, Frozen):
                 self._go_on()
             else:
@@ -123,6 +125,14 @@ class Session:
         """See AgentLink.finish."""
         return self._agent.finish(token, deadline)
 
+    def now(self) -> float:
+        """Seconds of the guest's own time; see GuestClock."""
+        return self._vm.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, by the wall's time."""
+        self._vm.clock.sleep(seconds)
+
     def mark(self) -> Mark:
         """Now, in the logs."""
         return self._here()
@@ -134,6 +144,12 @@ class Session:
     def console_since(self, since: Mark) -> str:
         """What the kernel printed after ``since``."""
         return self._vm.console.since(since.console)
+
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        """What the emulated hardware would use now."""
+        if gone := self._gone():
+            raise GuestLost(gone)
+        return hardware.rows(self._vm, self._plan.target)
 
     # --- what the suite runner uses -----------------------------------------
     def splats(self) -> tuple[Splat, ...]:
@@ -176,8 +192,8 @@ class Session:
         if folder == self.evidence:
             return
         begin = self._begin
+        (folder / "console.log").write_bytes(self._vm.console.raw(begin.console))
         for name, since in (
-            ("console.log", begin.console),
             ("trace.log", begin.trace),
             ("protocol.log", begin.protocol),
             ("qemu.log", 0),
@@ -211,7 +227,7 @@ class Session:
     def _go_on(self) -> None:
         """As a copy, from where the guest was frozen."""
         try:
-            self._make_ready(time.monotonic())
+            self._make_ready(self.now())
         except (GuestLost, GuestTimeout) as error:
             raise SnapshotFailed(f"a copy of the guest does not go on: {error}") from error
 
@@ -225,11 +241,13 @@ class Session:
         else:
             self._boot(started)
             self._introduce()
+            self.facts = leaks.hastened(self._vm, self._plan.guest.kernel, self.facts)
         self._vm.console.prompt.set()
-        self.boot_seconds = frozen.boot_seconds if frozen else time.monotonic() - started
+        self.boot_seconds = frozen.boot_seconds if frozen else self.now() - started
 
     def _boot(self, started: float) -> None:
         target = self._plan.target
+        printed, heard = 0, started
         while True:
             self._link = self._link or self._connect()
             if self._link and self._link.wait_hello(0.2):
@@ -237,9 +255,12 @@ class Session:
             gone = self._gone()
             if gone:
                 raise GuestLost(gone)
-            if self._vm.console.silent_for() > target.boot_silence:
+            now = self.now()
+            if self._vm.console.bytes != printed:
+                printed, heard = self._vm.console.bytes, now
+            if now - heard > target.boot_silence:
                 raise GuestTimeout(f"no console output for {target.boot_silence:.0f} s")
-            if time.monotonic() - started > target.boot_limit:
+            if now - started > target.boot_limit:
                 raise GuestTimeout(f"the agent did not say hello within {target.boot_limit:.0f} s")
 
     def _connect(self) -> AgentLink | None:
@@ -248,9 +269,10 @@ class Session:
         keys = self._plan.guest.ssh
         if keys is None:
             assert self._vm.port is not None
-            return self._keep(AgentLink(SerialChannel(self._vm.port), self._gone, log))
+            return self._keep(AgentLink(SerialChannel(self._vm.port), self._gone, log, self.now))
         try:
-            return self._keep(AgentLink(SshChannel(self._ssh_port(), keys, self._plan.ssh_command), self._gone, log))
+            channel = SshChannel(self._ssh_port(), keys, self._plan.ssh_command)
+            return self._keep(AgentLink(channel, self._gone, log, self.now))
         except ChannelClosed:
             time.sleep(0.2)
             return None

@@ -19,9 +19,8 @@ from harness.machine.snapshot import Snapshot, SnapshotFailed
 from harness.model import Outcome, Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout
-from harness.scenario.owntests import run_own_tests
-from harness.scenario.run import SystemClock
-from harness.scenario.schema import OwnTests, Plain, Scenario, Suite
+from harness.scenario.owntests import OwnTestsRun
+from harness.scenario.schema import Carried, OwnTests, Plain, Scenario, Suite
 from harness.scenario.steps import AgentRefused, StepFailed
 from harness.scenario.tuning import Tuning
 from harness.ui import Ui
@@ -106,44 +105,57 @@ class SideRunner:
 
     def run_own_tests(self, tests: OwnTests, patterns: Sequence[str]) -> SideResult:
         """The tests that the guest carries out itself, those whose ids match one of ``patterns``; all without."""
-        outcomes: tuple[Outcome, ...] = ()
-        otherwise, failure = Outcome("", Status.SKIP, f"this kernel has no such test: {tests.missing}", 0.0), ""
-        with ExitStack() as guests:
-            splats: tuple[Splat, ...] = ()
-            try:
-                guest = self._boots.boot(guests)
-                outcomes, otherwise = self._own(guest, tests, otherwise)
-                splats = guest.splats()
-            except BootFailed as failed:
-                failure, otherwise = failed.reason, self._not_booted("", failed)
-        chosen = tuple(each for each in outcomes if any(fnmatchcase(each.scenario, word) for word in patterns or "*"))
-        return self._result(chosen, failure, splats, None if outcomes else otherwise)
+        missing = Outcome("", Status.SKIP, f"this kernel has no such test: {tests.missing}", 0.0)
+        outcomes: list[Outcome] = []
+        splats: list[Splat] = []
+        cut: list[Outcome] = []  # what stands for tests that have no outcome, because something ended before them
+        for carried in tests.run or (None,):
+            with ExitStack() as guests:
+                try:
+                    guest = self._boots.boot(guests)
+                except BootFailed as failed:
+                    return self._result((), failed.reason, (), self._not_booted("", failed))
+                with self._slots.busy():
+                    found, end = self._own(guest, tests, carried)
+                outcomes += found
+                cut += [end] if end else []
+                splats += guest.splats()
+        chosen = [each for each in outcomes if any(fnmatchcase(each.scenario, word) for word in patterns or "*")]
+        # Whatever was asked for may be what it did not come to.
+        chosen += [each for each in cut if each.scenario]
+        return self._result(tuple(chosen), "", tuple(splats), cut[0] if cut else None if outcomes else missing)
 
-    def _own(self, guest: Session, tests: OwnTests, missing: Outcome) -> tuple[tuple[Outcome, ...], Outcome]:
-        """The outcomes, and what stands for all of them when there are none."""
-        self._ui.live(f"{self._side}: reading the results of the guest's own tests")
+    def _own(self, guest: Session, tests: OwnTests, carried: Carried | None) -> tuple[list[Outcome], Outcome | None]:
+        """The outcomes of one guest; and if something ended it before the last of them, that."""
+        what = f"running {carried.program}" if carried else "reading the results of the guest's own tests"
+        self._ui.live(f"{self._side}: {what}")
+        own = OwnTestsRun(
+            self._suite,
+            tests,
+            guest,
+            guest,
+            scale=scale(guest),
+            behaviours=self._behaviours,
+            folder=self._evidence / "ktap",
+        )
         try:
-            found = run_own_tests(
-                self._suite,
-                tests,
-                guest,
-                SystemClock(),
-                scale=scale(guest),
-                behaviours=self._behaviours,
-                folder=self._evidence / "ktap",
-            )
-            return found, missing
+            own.run(carried)
         except StepFailed as failed:
-            status, reason = Status.FAIL, f"before the tests: {failed}"
+            status, reason = Status.FAIL, f"{'' if own.label else 'before the tests: '}{failed}"
         except AgentRefused as refused:
             status, reason = Status.ERROR, f"the agent does not understand {refused}"
         except GuestTimeout as late:
             status, reason = Status.HANG, str(late)
+            guest.blocked_tasks()
         except GuestLost as lost:
             status, reason = Status.CRASH, guest.last_words(lost=True) or str(lost)
+        else:
+            return own.found, None
         if fault := guest.host_fault():
             status, reason = Status.ERROR, fault
-        return (), Outcome("", status, reason, 0.0, evidence=guest.evidence)
+        told = "; ".join(filter(None, (reason, own.at)))
+        name = own.label or (carried.program if carried else "")
+        return own.found, Outcome(name, status, told, 0.0, evidence=guest.evidence)
 
     def _result(
         self, outcomes: tuple[Outcome, ...], failure: str, splats: tuple[Splat, ...], otherwise: Outcome | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from harness.source.series import load_series
 from harness.source.trees import resolve_tree
 from harness.ui import Ui
 from harness.verdict import compare
+from harness.verdict import known as patterns
 
 
 class Validation:
@@ -60,9 +62,15 @@ class Validation:
             seed=request.tuning.seed,
             stress=request.tuning.stress,
             cells=cells,
+            notes=self._notes(cells, base.version),
             phases=tuple(self._ui.phases),
             seconds=self._ui.timeline.now(),
         )
+
+    def _notes(self, cells: Sequence[Cell], version: str) -> tuple[str, ...]:
+        request, found = self._request, [known for cell in cells for known in compare.known(cell)]
+        complete = not request.patterns
+        return patterns.notes(request.known, found, version, datetime.date.today(), complete=complete)
 
     def _own_qemu(self) -> None:
         """Build our QEMU if it is wanted and not there yet."""

@@ -27,7 +27,15 @@ class AgentLink:
     ``gone`` tells why the guest can no longer answer (a panic, QEMU's end), or None.
     """
 
-    def __init__(self, channel: Channel, gone: Callable[[], str | None], log: Path) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        gone: Callable[[], str | None],
+        log: Path,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``now``: the time by which deadlines go."""
+        self._now = now
         self._channel = channel
         self._gone = gone
         self._log = log
@@ -70,10 +78,10 @@ class AgentLink:
         while token not in self._replies:
             if waited >= deadline:
                 raise GuestTimeout(f"no answer within {deadline:.1f} s to {self._waiting.get(token, token)}")
-            started = time.monotonic()
+            started = self._now()
             self._pump(min(_SLICE, deadline - waited))
             # A host that was paused paused the guest, too: such a gap is not the guest's.
-            waited += min(time.monotonic() - started, 2 * _SLICE)
+            waited += min(self._now() - started, 2 * _SLICE)
         self._waiting.pop(token, None)
         return self._replies.pop(token)
 
@@ -95,7 +103,7 @@ class AgentLink:
         self._write("< ", line.decode(errors="replace"))
         reply = _object(line)
         number = reply.get("id")
-        if isinstance(number, int) and number in self._waiting:
+        if type(number) is int and number in self._waiting:  # true is 1, too
             self._replies[number] = reply
             return
         if reply.get("hello") == "kph-agent" and self.hello is None:
@@ -115,8 +123,11 @@ class AgentLink:
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
+    """What the line says; nothing when it is no flat object of strings, integers and booleans, ``ret`` an integer."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # deeper than the parser goes
         return {}
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or not all(isinstance(each, str | int) for each in value.values()):
+        return {}
+    return value if isinstance(value.get("ret", 0), int) else {}

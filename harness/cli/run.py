@@ -22,6 +22,7 @@ from harness.machine.target import Target
 from harness.model import RunResult, Verdict
 from harness.proc import Door
 from harness.report import trace
+from harness.scenario import known
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
 from harness.scenario.tuning import SEED_LIMIT, STRESS_LIMIT, Tuning
@@ -64,6 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="kernel configuration on top of the base, a+b for two in one; several with commas, each with kernels"
         " of its own; may be repeated (default: what the suite needs)",
+    )
+    add(
+        "--known",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="splats that do not count; may be repeated",
     )
     add("--channel", default="serial", help="how to talk to the guest: serial or ssh (default: %(default)s)")
     add("--accel", help="kvm or tcg (default: the first that is proved to work)")
@@ -127,6 +136,7 @@ def _request(args: argparse.Namespace) -> Request:
     suite = suites.load_suite(args.suite)
     for target in chosen:
         _faults(suite, target)
+    chosen = tuple(target.with_memory(suite.spec.memory_mib) for target in chosen)
     return Request(
         tree=args.tree,
         base=args.base,
@@ -137,6 +147,7 @@ def _request(args: argparse.Namespace) -> Request:
         patterns=tuple(args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
         flavours=flavour.choose(args.flavour or [suite.spec.flavour]),
+        known=known.load([*_own(suite), *args.known]),
         channel=_channel(args.channel, chosen),
         accelerator=args.accel,
         qemu=args.qemu,
@@ -145,6 +156,12 @@ def _request(args: argparse.Namespace) -> Request:
         tuning=Tuning(args.seed, args.stress),
         force=args.force,
     )
+
+
+def _own(suite: Suite) -> list[Path]:
+    """The suite's own file of known splats, if it has one."""
+    file = suite.folder / known.NAME
+    return [file] if file.is_file() else []
 
 
 def _seed(text: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import fcntl
 import io
 import select
@@ -14,7 +16,9 @@ from pathlib import Path
 
 from harness.verdict.console import ConsoleWatch
 
-KEPT = 64 << 20  # bytes of console written to disk; a guest may print without end
+# A guest may print without end. What it said first and last is kept: the cause of a flood, and how it ended.
+HEAD = 24 << 20  # bytes, on disk as they come
+TAIL = 8 << 20  # bytes, in memory until the console ends
 
 # QEMU sends each byte of the console by itself, which is a wake-up of ours for each on CPUs that the guest needs to
 # boot. Longer, and the socket is full of single bytes (278 of them), and the guest waits.
@@ -27,10 +31,10 @@ class Console:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.bytes = 0  # received so far
-        self.last = time.monotonic()  # when the last byte came
         self.closed = threading.Event()  # set when QEMU closed its end
         self.prompt = threading.Event()  # set when each byte must be seen at once: verdicts depend on it
         self._watch = ConsoleWatch()
+        self._tail = _Tail()  # what came after HEAD
         self._lock = threading.Lock()
         self._peer: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -63,7 +67,6 @@ class Console:
         """What comes from here on is another guest's: the next lines and splats are its first."""
         with self._lock:
             self._watch = ConsoleWatch()
-            self.last = time.monotonic()
 
     def watch(self) -> ConsoleWatch:
         """The parser's state; take what you need and do not keep it."""
@@ -76,22 +79,24 @@ class Console:
             return self._watch.panic
 
     def since(self, mark: int) -> str:
-        """What was printed after byte ``mark``."""
-        try:
-            with self.log.open("rb") as source:
-                source.seek(mark)
-                return source.read(KEPT).decode(errors="replace")
-        except FileNotFoundError:
-            return ""
+        """What was printed after byte ``mark``, with a line in place of what is not kept."""
+        return self.raw(mark).decode(errors="replace")
 
-    def silent_for(self) -> float:
-        """Seconds since the last byte."""
-        return time.monotonic() - self.last
+    def raw(self, mark: int) -> bytes:
+        """The same as bytes: HEAD and TAIL of them at most, and that line."""
+        head = b""
+        with contextlib.suppress(FileNotFoundError), self.log.open("rb") as source:
+            source.seek(mark)
+            head = source.read(max(HEAD - mark, 0))
+        with self._lock:
+            return head + self._tail.since(mark)
 
     def _read(self, peer: socket.socket) -> None:
         with self.log.open("ab", buffering=0) as sink:
             while self._take(peer, sink):
                 self.prompt.wait(_PAUSE)
+            with contextlib.suppress(OSError):  # a full disk: what is on it is the evidence
+                sink.write(self._tail.since(0))
         self.closed.set()
 
     def _take(self, peer: socket.socket, sink: io.FileIO) -> bool:
@@ -102,7 +107,6 @@ class Console:
             poll.poll()
             with self._lock:  # whoever holds it knows that nothing is on its way from the socket to the watch
                 chunk = peer.recv(65536)
-                self.last = time.monotonic()
                 self._keep(sink, chunk)
                 self._watch.feed(chunk)
         except (OSError, ValueError):  # closed by us
@@ -110,9 +114,38 @@ class Console:
         return bool(chunk)
 
     def _keep(self, sink: io.FileIO, chunk: bytes) -> None:
-        room = KEPT - self.bytes
+        room = max(HEAD - self.bytes, 0)
         self.bytes += len(chunk)
-        if room > 0:
-            sink.write(chunk[:room])
-            if len(chunk) >= room:
-                sink.write(f"\n[kph: the log is cut here, {KEPT} bytes are kept]\n".encode())
+        if room:
+            with contextlib.suppress(
+                OSError
+            ):  # a full disk costs evidence; a console that nobody reads stops the guest
+                sink.write(chunk[:room])
+        if len(chunk) > room:
+            self._tail.add(chunk[room:])
+
+
+class _Tail:
+    """The newest bytes after HEAD."""
+
+    def __init__(self) -> None:
+        self._chunks: collections.deque[bytes] = collections.deque()
+        self._size = 0  # bytes in them
+        self._lost = 0  # bytes between HEAD and them
+
+    def add(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        while self._size - len(self._chunks[0]) >= TAIL:
+            gone = len(self._chunks.popleft())
+            self._size -= gone
+            self._lost += gone
+
+    def since(self, mark: int) -> bytes:
+        """What is kept of what came after byte ``mark`` of the console."""
+        if not self._size:
+            return b""
+        first = HEAD + self._lost
+        cut = first - max(mark, HEAD)
+        note = f"\n[kph: {cut} bytes of the console are not kept]\n".encode() if cut > 0 else b""
+        return note + b"".join(self._chunks)[max(mark - first, 0) :]

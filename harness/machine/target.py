@@ -63,6 +63,7 @@ class Role(_Strict):
     """A device by the name that scenarios use."""
 
     device: str  # the guest kernel's name for it
+    requester: int | None = None  # what the IOMMU calls it: requester ID, StreamID
     argv: tuple[str, ...] = ()  # QEMU arguments that add it
 
 
@@ -83,6 +84,7 @@ class Target(_Strict):
     roles: dict[str, Role]
     trace: tuple[str, ...]  # QEMU trace events that the oracles read
     fault_events: tuple[str, ...] = ()  # those of them that are IOMMU faults; a suite with 'faults' knows each
+    hardware: str | None = None  # QMP command that tells what the emulated hardware would use
     needs: dict[str, tuple[str, ...]]  # QEMU device -> properties that our own build has
     host_faults: tuple[str, ...] = ()  # console lines that are the host's fault: boot again
     boot_silence: float = 15  # seconds without a console byte that make a boot a hang
@@ -100,6 +102,10 @@ class Target(_Strict):
         if unread := set(self.fault_events) - set(self.trace):
             raise ValueError(f"fault_events: {', '.join(sorted(unread))} must be in 'trace', too")
         return self
+
+    def with_memory(self, mib: int) -> Target:
+        """The same with at least ``mib`` MiB."""
+        return self.model_copy(update={"memory_mib": max(mib, self.memory_mib)})
 
 
 def known() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.scenario.link import TraceEvent
 
+LOOKED_AT = 32 << 20  # bytes of events that are read at a time; hardware that is told to fault for ever writes more
 _PAIR = re.compile(r"([A-Za-z_]\w*)[ =:]+(0x[0-9a-fA-F]+|-?\d+)\b")
 
 
@@ -45,6 +46,6 @@ class TraceLog:
             return ()
         with self.file.open("rb") as source:
             source.seek(mark)
-            whole, _, _ = source.read().rpartition(b"\n")
+            whole, _, _ = source.read(LOOKED_AT).rpartition(b"\n")
         events = (parse_event(line) for line in whole.decode(errors="replace").splitlines())
         return tuple(event for event in events if event is not None)

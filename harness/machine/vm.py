@@ -21,6 +21,7 @@ from qemu.qmp.protocol import ConnectError
 from harness.errors import InfraError
 from harness.machine.argv import Ram, Sockets, qemu_argv
 from harness.machine.console import Console
+from harness.machine.hosttime import GuestClock
 from harness.machine.target import Accelerator, Target
 from harness.machine.trace import TraceLog, unknown
 from harness.model import Guest, Qemu
@@ -53,6 +54,7 @@ class Vm:
         self.console = Console(evidence / "console.log")
         self.trace = TraceLog(evidence / "trace.log")
         self.port: socket.socket | None = None  # the agent's serial port
+        self.clock = GuestClock()  # wall time until QEMU has started
         self._door = door
         self._stack = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,6 +106,8 @@ class Vm:
                 f"QEMU did not start: {log.read_text(errors='replace').strip() or error}",
                 f"its command is in {self._door.log}",
             ) from error
+        self.clock = GuestClock(self._threads())
+        self._stack.callback(self.clock.close)
         # First of all that happens at the end: the console is read to its end, which comes with QEMU's.
         self._stack.callback(stop, self._process)
         if lacking := unknown(target.fault_events, log.read_text(errors="replace")):
@@ -111,6 +115,11 @@ class Vm:
                 f"{argv[0]} has no trace event {', '.join(lacking)}, so no DMA fault would be seen",
                 "apply qemu/patches and build with the trace backend 'log'; or leave --qemu out",
             )
+
+    def _threads(self) -> tuple[int, ...]:
+        """Those that the guest needs in order to go on: QEMU's main loop and the virtual CPUs."""
+        assert self._process is not None
+        return (self._process.pid, *(int(cpu["thread-id"]) for cpu in self.qmp("query-cpus-fast")))
 
     def _listen(self, path: Path) -> socket.socket:
         listener = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))

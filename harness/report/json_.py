@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.model import Cell, IommuFault, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
+from harness.model import Cell, IommuFault, Known, Outcome, Phase, Row, RunResult, Series, Splat, StepResult, Tree
 from harness.report import View, clean, words
 
 NAME = "json"
@@ -37,6 +37,7 @@ def document(result: RunResult) -> dict[str, Any]:
         "targets": [_cell(cell) for cell in result.cells],
         "counts": _counts(result.rows),
         "seconds": _seconds(result.seconds),
+        "notes": list(result.notes),
         "timings": [_phase(phase) for phase in result.phases],
         "scenarios": [_row(row) for row in result.rows],
     }
@@ -51,6 +52,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "accelerator": cell.accelerator,
         "counts": _counts(cell.rows),
         "boot_splats": [_splat(splat) for splat in cell.boot_splats],
+        "known": [_known(each) for each in cell.known],
         "facts": dict(cell.facts),
         "notes": list(cell.notes),
     }
@@ -110,8 +112,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "seconds": _seconds(outcome.seconds),
         "steps": [_step(step) for step in outcome.steps],
         "splats": [_splat(splat) for splat in outcome.splats],
+        "known": [_known(each) for each in outcome.known],
         "faults": [_fault(fault) for fault in outcome.faults],
         "advice": list(outcome.advice),
+        "measured": [{"what": each.what, "values": dict(each.values)} for each in outcome.measured],
         "lacking": outcome.lacking,
         "started": _seconds(outcome.started),
         "worker": outcome.worker,
@@ -139,6 +143,22 @@ def _splat(splat: Splat) -> dict[str, Any]:
         "text": list(splat.text),
         "line": splat.line,
         "corrupted": splat.corrupted,
+        "places": [
+            {"frame": place.frame, "function": place.function, "file": place.file, "line": place.line}
+            for place in splat.places
+        ],
+    }
+
+
+def _known(known: Known) -> dict[str, Any]:
+    pattern = known.pattern
+    return {
+        "splat": _splat(known.splat),
+        "pattern": pattern.title,
+        "reason": pattern.reason,
+        "link": pattern.link,
+        "until": pattern.until,
+        "origin": pattern.origin,
     }
 
 

@@ -79,8 +79,12 @@ def _story(outcome: Outcome) -> Iterable[str]:
             yield clean.line(f"  got      {step.got}")
     for splat in outcome.splats:
         yield from _told(splat)
+    for known in outcome.known:
+        yield clean.line(f"known: {words.of_known(known)}")
     if outcome.lacking:
         yield clean.line(f"fails, which shows the need: {outcome.lacking}")
+    for each in outcome.measured:
+        yield clean.line(f"measured: {words.measured(each)}")
     for advice in outcome.advice:
         yield clean.line(f"advice: {advice}")
     if outcome.evidence is not None:
@@ -89,7 +93,7 @@ def _story(outcome: Outcome) -> Iterable[str]:
 
 def _told(splat: Splat) -> Iterable[str]:
     yield clean.line(splat.title)
-    yield from (clean.line("  " + line) for line in splat.text)
+    yield from (clean.line("  " + line) for line in words.with_places(splat))
 
 
 def _verdict(result: RunResult) -> TestSuite:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.model import Cell, Change, Outcome, Row, RunResult, Status, Verdict
+from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.report import View, clean, words
 
 NAME = "ktap"
@@ -89,7 +89,9 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
         return _Point(row.scenario, False, "ERROR", "not run")
     status, reason = outcome.status, outcome.reason
     shown = (f"fails, which shows the need: {outcome.lacking}",) if outcome.lacking else ()
-    notes = (*_failing(outcome), *(splat.title for splat in outcome.splats), *shown)
+    found = (f"measured: {words.measured(each)}" for each in outcome.measured)
+    known = (f"known: {words.of_known(each)}" for each in outcome.known)
+    notes = (*_failing(outcome), *(line for splat in outcome.splats for line in _splat(splat)), *known, *shown, *found)
     if status is Status.SKIP:
         return _Point(row.scenario, True, "SKIP", reason, notes)
     if status is Status.HANG:
@@ -100,6 +102,11 @@ def _point(row: Row, outcome: Outcome | None) -> _Point:
         titles = ", ".join(splat.title for splat in outcome.splats)
         return _Point(row.scenario, not outcome.splats, "", titles, notes)
     return _Point(row.scenario, False, "", f"{status.value}: {reason}" if reason else status.value, notes)
+
+
+def _splat(splat: Splat) -> Iterator[str]:
+    yield splat.title
+    yield from (f"  {line}" for line in words.own_places(splat))
 
 
 def _failing(outcome: Outcome) -> Iterator[str]:

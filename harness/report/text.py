@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
 from harness.report import View, clean, table, times, words
 from harness.report.page import Page
-from harness.verdict import splatset
+from harness.verdict import compare, splatset
 
 NAME = "text"
 HELP = "a table and the details of what went wrong, for people"
@@ -24,12 +24,15 @@ def render(result: RunResult, view: View) -> str:
     _head(page, result)
     table.draw(page, result, view)
     for cell in result.cells:
+        _notes(page, cell, cell.place if words.several(result) else "")
+    _skips(page, result)
+    for cell in result.cells:
         name = cell.place if words.several(result) else ""
-        _notes(page, cell, name)
-        _skips(page, cell, name)
         for group in words.alike(row for row in words.ordered(cell.rows) if words.needs_detail(row)):
             _detail(page, group, name)
         _outside(page, cell, result, name)
+    _measured(page, result)
+    _known(page, result)
     _advice(page, result)
     times.draw(page, result)
     _reasons(page, result)
@@ -62,17 +65,20 @@ def _notes(page: Page, cell: Cell, name: str) -> None:
         page.line()
 
 
-def _skips(page: Page, cell: Cell, name: str) -> None:
-    total = len(cell.rows)
-    for side, outcomes in (
-        ("base", [row.base for row in cell.rows]),
-        ("patched", [row.patched for row in cell.rows]),
-    ):
-        groups = words.skips(outcomes)
-        if not groups:
-            continue
+def _skips(page: Page, result: RunResult) -> None:
+    """What was skipped, and why; once for all kernels that skipped the same."""
+    kernels: dict[tuple[tuple[words.Skipped, ...], int], list[str]] = {}
+    for cell in result.cells:
+        for side, outcomes in (
+            ("base", [row.base for row in cell.rows]),
+            ("patched", [row.patched for row in cell.rows]),
+        ):
+            if groups := words.skips(outcomes):
+                name = f"{cell.place} {side}" if words.several(result) else side
+                kernels.setdefault((groups, len(cell.rows)), []).append(name)
+    for (groups, total), names in kernels.items():
         number = sum(len(group.scenarios) for group in groups)
-        page.line(f"SKIPPED on {f'{name}, ' * bool(name)}{side}: {number} of {total}", "bold yellow")
+        page.paragraph(f"SKIPPED on {words.listed(names)}: {number} of {total}", "bold yellow")
         for group in groups:
             page.count(len(group.scenarios), f"{group.reason}\n{', '.join(group.scenarios)}")
         page.line()
@@ -133,6 +139,8 @@ def _splat(page: Page, splat: Splat, times: int) -> None:
     page.field("splat", f"{splat.title}{seen}{cut}", "red")
     if splat.frames:
         page.field("", words.trace(splat))
+    for place in words.own_places(splat):
+        page.path("", f"  {place}")
 
 
 def _end(page: Page, outcome: Outcome) -> None:
@@ -165,6 +173,23 @@ def _outside(page: Page, cell: Cell, result: RunResult, name: str) -> None:
     page.line()
 
 
+def _known(page: Page, result: RunResult) -> None:
+    found: dict[str, int] = {}
+    for cell in result.cells:
+        for known in compare.known(cell):
+            text = words.of_known(known)
+            found[text] = found.get(text, 0) + 1
+    if found:
+        page.line("Known splats, which do not count:", "bold")
+        for text, times in found.items():
+            page.count(times, text)
+        page.line()
+    for note in result.notes:
+        page.paragraph(f"NOTE: {note}", "bold yellow")
+    if result.notes:
+        page.line()
+
+
 def _reasons(page: Page, result: RunResult) -> None:
     """Reasons of several lines, such as a compiler's, in full."""
     for reason in result.reasons:
@@ -174,6 +199,18 @@ def _reasons(page: Page, result: RunResult) -> None:
             for part in others:
                 page.line(part if part.startswith("  ") else f"  {part}")
             page.line()
+
+
+def _measured(page: Page, result: RunResult) -> None:
+    telling = [row for row in result.rows if (outcome := words.tested(row)) and outcome.measured]
+    if telling:
+        page.paragraph("Measured:")
+        for row in telling:
+            outcome = words.tested(row)
+            page.paragraph(f"{row.scenario}{f' on {row.place}' if words.several(result) else ''}:", indent=2)
+            for each in outcome.measured if outcome else ():
+                page.paragraph(words.measured(each), indent=4)
+        page.line()
 
 
 def _advice(page: Page, result: RunResult) -> None:

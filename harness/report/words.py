@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.model import Cell, Change, Outcome, Row, RunResult, Splat, Status, Verdict
-from harness.verdict import generic
+from harness.model import Cell, Change, Known, Measured, Outcome, Row, RunResult, Splat, Status, Verdict
+from harness.verdict import generic, traces
 
 BAD = (Status.CRASH, Status.HANG, Status.FAIL)
 _WORST_FIRST = (
@@ -85,6 +85,15 @@ def splats(row: Row) -> tuple[Splat, ...]:
     return row.new_splats
 
 
+def measured(each: Measured) -> str:
+    """What a scenario found out, in one line."""
+    return f"{each.what}: {', '.join(f'{name} {_plain(value)}' for name, value in each.values)}"
+
+
+def _plain(value: str | int | bool) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
 def skips(outcomes: Iterable[Outcome | None]) -> tuple[Skipped, ...]:
     """Skipped scenarios by reason, the most frequent first."""
     groups: dict[str, list[str]] = {}
@@ -131,6 +140,40 @@ def trace(splat: Splat) -> str:
     return " < ".join(frames[:_TOP]) + (" < ..." if len(frames) > _TOP else "")
 
 
+def own_places(splat: Splat) -> tuple[str, ...]:
+    """Where the functions of ``trace`` are, one a line, those that were inlined too; empty without line numbers."""
+    wanted = set((generic.own(splat.frames) or splat.frames)[:_TOP])
+    lines: dict[str, list[str]] = {}
+    for place in splat.places:
+        lines.setdefault(place.frame, []).append(f"{place.function} {place.file}:{place.line}")
+    shown = [frame for frame in lines if traces.plain(frame.partition("+")[0]) in wanted]
+    return tuple(
+        f"{line}{' (inlined)' * (number < len(lines[frame]))}"
+        for frame in shown[:_TOP]
+        for number, line in enumerate(lines[frame], 1)
+    )
+
+
+def with_places(splat: Splat) -> tuple[str, ...]:
+    """The console's lines of a splat, each frame with its file and line."""
+    places: dict[str, list[str]] = {}
+    for place in splat.places:
+        places.setdefault(place.frame, []).append(f"{place.function} at {place.file}:{place.line}")
+    return tuple(_with(line, places) for line in splat.text)
+
+
+def _with(line: str, places: Mapping[str, Sequence[str]]) -> str:
+    spots = traces.spots((line,))
+    found = places.get(spots[0].text, ()) if spots else ()
+    return f"{line}  <{' < '.join(found)}>" if found else line
+
+
+def of_known(known: Known) -> str:
+    """A splat that does not count, and why."""
+    link = f" ({known.pattern.link})" if known.pattern.link else ""
+    return f"{known.splat.title}: {known.pattern.reason}{link}"
+
+
 def counts(rows: Sequence[Row]) -> dict[Change, int]:
     """How many rows of each change, worst first, those that occur."""
     return {change: number for change in _WORST_FIRST if (number := sum(row.change is change for row in rows))}
@@ -143,10 +186,11 @@ def where(result: RunResult) -> str:
 
 def places(result: RunResult) -> str:
     """The targets with their flavours: "a", "a and a (kasan)", "a, b and c"."""
-    return _listed([cell.place for cell in result.cells])
+    return listed([cell.place for cell in result.cells])
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """As "a", "a and b" or "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
@@ -166,7 +210,7 @@ def conclusion(result: RunResult) -> str:
     silent = [cell.place for cell in result.cells if cell.verdict is Verdict.ERROR]
     gap = f"so nothing can be said of {'the series' if result.series else 'the tree'}"
     if silent and several(result):
-        gap += f" on {_listed(silent)}"
+        gap += f" on {listed(silent)}"
     return f"{result.verdict.value}. {where(result)}: {reasons}{f'; {gap}' if silent else ''}."
 
 

@@ -16,12 +16,15 @@ from harness.scenario import match, refs
 from harness.scenario.language import (
     STEP_KINDS,
     Argument,
+    CompareStep,
     Console,
     ConsoleStep,
     DoStep,
     Fault,
     FaultStep,
     FinishStep,
+    Hardware,
+    HardwareStep,
     MarkStep,
     Operation,
     ParallelStep,
@@ -32,7 +35,7 @@ from harness.scenario.language import (
     TraceStep,
 )
 from harness.scenario.observe import FAULT_FIELDS
-from harness.scenario.schema import ScenarioFile, SuiteFile
+from harness.scenario.schema import Comparison, ScenarioFile, SuiteFile
 from harness.scenario.tuning import NAMES
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
@@ -112,6 +115,8 @@ def check_suite(document: Document, world: World) -> tuple[Problem, ...]:
                 path: PathIn = (section, name, "needs", number)
                 checker.known((*path, "fact"), "fact", condition.fact, world.facts())
                 checker.matcher(path, condition.matcher)
+    for name, comparison in suite.comparisons.items():
+        checker.comparison(("comparisons", name), comparison)
     for name, oracle in suite.oracles.items():
         inner = _Checker(document, world, problems=checker.problems)
         for number, capability_name in enumerate(oracle.requires):
@@ -123,6 +128,9 @@ def check_suite(document: Document, world: World) -> tuple[Problem, ...]:
         inner.matcher(("oracles", name, "must"), oracle.must)
     for section, steps in (("setup", suite.setup), ("cleanup", suite.cleanup)):
         _Checker(document, world, problems=checker.problems).steps(steps, (section,))
+    for number, carried in enumerate(suite.ktap.run if suite.ktap else ()):
+        names = suite.programs.names if suite.programs else ()
+        checker.known(("ktap", "run", number, "program"), "program", carried.program, names)
     return tuple(checker.problems)
 
 
@@ -188,6 +196,19 @@ class _Checker:
     def _results(self, operation: Operation) -> tuple[str, ...]:
         return (*operation.results, *self.world.common.results)
 
+    def comparison(self, path: PathIn, comparison: Comparison) -> None:
+        operation = self.world.operations.get(comparison.software, _ANY_FIELD)
+        if self.known((*path, "software"), "operation", comparison.software, self.world.operations):
+            self.known((*path, "rows"), "result", comparison.rows, operation.results)
+        for number, where in enumerate(comparison.hardware):
+            for name, matcher in where.items():
+                self.matcher((*path, "hardware", number, name), matcher)
+        for section in ("differs", "missing", "unexpected"):
+            for number, naming in enumerate(getattr(comparison, section)):
+                self.behaviours((*path, section, number, "when"), naming.when)
+                for name, matcher in naming.where.items():
+                    self.matcher((*path, section, number, "where", name), matcher)
+
     # --- steps --------------------------------------------------------------
     def steps(self, steps: Iterable[Step], path: PathIn) -> None:
         for number, step in enumerate(steps):
@@ -226,13 +247,18 @@ class _Checker:
         if outer is _ANY_FIELD:
             del self.saved["i"]
 
-    def _observation(self, step: MarkStep | TraceStep | FaultStep | ConsoleStep, path: PathIn) -> None:
+    def _observation(
+        self, step: MarkStep | TraceStep | FaultStep | ConsoleStep | HardwareStep | CompareStep, path: PathIn
+    ) -> None:
         if isinstance(step, MarkStep):
             self.marks.add(step.mark)
             return
+        if isinstance(step, CompareStep):
+            self._compare(step, path)
+            return
         kind = next(kind for kind, model in STEP_KINDS.items() if type(step) is model)
-        body: Trace | Fault | Console = getattr(step, kind)
-        if body.since is not None:
+        body: Trace | Fault | Console | Hardware = getattr(step, kind)
+        if not isinstance(body, Hardware) and body.since is not None:
             self.known((*path, kind, "since"), "mark", body.since, self.marks)
         if isinstance(body, Console):
             if (body.present is None) == (body.absent is None):
@@ -244,7 +270,13 @@ class _Checker:
                 self._why((*path, kind, "where", name), name, matcher)
             self.matcher((*path, kind, "where", name), matcher)
         self.matcher((*path, kind, "count"), body.count)
-        if isinstance(step, TraceStep) and step.save is not None:
+        if isinstance(step, TraceStep | HardwareStep) and step.save is not None:
+            self.saved[step.save] = _ANY_FIELD
+
+    def _compare(self, step: CompareStep, path: PathIn) -> None:
+        self.known((*path, "compare", "what"), "comparison", step.compare.what, self.world.suite.comparisons)
+        self.matcher((*path, "compare", "differences"), step.compare.differences)
+        if step.save is not None:
             self.saved[step.save] = _ANY_FIELD
 
     def _why(self, path: PathIn, name: str, matcher: object) -> None:

@@ -53,6 +53,11 @@ def end_of(reply: Mapping[str, Any]) -> str:
     return str(reply["signal"]) if "signal" in reply else f"exit:{reply.get('exit', '?')}"
 
 
+def fields(reply: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What ``reply`` tells beside how it went."""
+    return tuple((name, value) for name, value in reply.items() if name not in _QUIET)
+
+
 def came(reply: Mapping[str, Any]) -> str:
     """``reply`` in words."""
     if reply.get("died"):
@@ -62,8 +67,7 @@ def came(reply: Mapping[str, Any]) -> str:
         first = f"{reply.get('errno', reply.get('ret', 'no ret'))}{why}"
     else:
         first = "success"
-    fields = (f"{name} = {match.show(value)}" for name, value in reply.items() if name not in _QUIET)
-    text = ", ".join([first, *fields])
+    text = ", ".join([first, *(f"{name} = {match.show(value)}" for name, value in fields(reply))])
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 

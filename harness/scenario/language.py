@@ -84,6 +84,7 @@ class _Expecting(_Common):
     may_fail: Words = ()  # errno names that are as good as success; "any"
     died: str | None = None  # how the actor must end meanwhile: a signal's name, exit:0, any
     save: str | None = None  # name under which later steps find the reply
+    report: str | None = None  # name under which reports tell the reply's fields
     deadline: Seconds | None = None  # answer within; default the suite's
 
 
@@ -176,6 +177,36 @@ class FaultStep(_Common):
     poll: Seconds = 2.0
 
 
+class Hardware(Strict):
+    """The body of a hardware step: what the machine's hardware would use now."""
+
+    where: Mapping[str, Any] = {}  # field -> matcher; other rows do not count
+    count: Any = Field(default_factory=lambda: {"ge": 1})  # matcher
+
+
+class HardwareStep(_Common):
+    """Rows that the machine shows of its hardware; polled, as the kernel may still be at work."""
+
+    hardware: Hardware
+    poll: Seconds = 2.0
+    save: str | None = None  # the last such row's fields, and count
+
+
+class Compare(Strict):
+    """The body of a compare step: the hardware against what the guest's software says."""
+
+    what: str  # a comparison of the suite's
+    differences: Any = ""  # matcher of what is wrong: a line each, nothing when all is right
+
+
+class CompareStep(_Common):
+    """Whether the hardware would use what it should; polled."""
+
+    compare: Compare
+    poll: Seconds = 2.0
+    save: str | None = None  # differences, and their count
+
+
 class Console(Strict):
     """The body of a console step: lines of the kernel."""
 
@@ -201,6 +232,8 @@ STEP_KINDS: Mapping[str, type[Strict]] = {
     "trace": TraceStep,
     "fault": FaultStep,
     "console": ConsoleStep,
+    "hardware": HardwareStep,
+    "compare": CompareStep,
 }
 
 
@@ -219,7 +252,9 @@ Step = Annotated[
     | Annotated[MarkStep, Tag("mark")]
     | Annotated[TraceStep, Tag("trace")]
     | Annotated[FaultStep, Tag("fault")]
-    | Annotated[ConsoleStep, Tag("console")],
+    | Annotated[ConsoleStep, Tag("console")]
+    | Annotated[HardwareStep, Tag("hardware")]
+    | Annotated[CompareStep, Tag("compare")],
     Discriminator(
         _kind, custom_error_type="step", custom_error_message=f"a step needs one of the keys {', '.join(STEP_KINDS)}"
     ),

@@ -54,6 +54,9 @@ class GuestLink(Protocol):
     def console_since(self, since: Any) -> str:
         """What the kernel printed after ``since``."""
 
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        """What the machine's hardware would use now, a flat row for each thing. Raises GuestLost."""
+
 
 class Clock(Protocol):
     """Time, so that tests need not wait."""

@@ -18,8 +18,10 @@ from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario, check_suite, unknown
 from harness.scenario.language import (
     STEP_KINDS,
+    Compare,
     DoStep,
     Fault,
+    Hardware,
     Operation,
     OpsFile,
     ParallelStep,
@@ -243,7 +245,7 @@ def _message(error: Any, model: type[BaseModel]) -> str:
 
 
 def _step_keys() -> tuple[str, ...]:
-    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace, Fault)
+    models: tuple[type[BaseModel], ...] = (*STEP_KINDS.values(), Repeat, Trace, Fault, Hardware, Compare)
     return tuple({field.alias or key: None for model in models for key, field in model.model_fields.items()})
 
 

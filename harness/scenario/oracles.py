@@ -28,10 +28,15 @@ class Oracles:
         """Name -> value now. Raises what steps raise."""
         return {name: self._measure(oracle) for name, oracle in self._apply(without).items()}
 
-    def compare(self, before: Mapping[str, Any], without: Iterable[str]) -> tuple[tuple[StepResult, ...], str]:
-        """What did not come back to ``before`` in time, and the first of that in one line; empty when all did."""
+    def compare(
+        self, before: Mapping[str, Any], without: Iterable[str], early: bool = False
+    ) -> tuple[tuple[StepResult, ...], str]:
+        """What did not come back to ``before`` in time, and the first of that in one line; empty when all did.
+
+        ``early``: before the clean-up; only of those that must be right then, too.
+        """
         started, pause = self._clock.now(), 0.0  # the first time, what the retry does is wait enough
-        waiting = self._apply(without)
+        waiting = {name: oracle for name, oracle in self._apply(without).items() if oracle.early or not early}
         leaks: list[tuple[StepResult, str]] = []
         while True:
             waiting = {name: oracle for name, oracle in waiting.items() if not self._came_back(name, oracle, before)}

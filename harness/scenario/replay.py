@@ -74,6 +74,9 @@ class Recorder:
     def console_since(self, since: Any) -> str:
         return self.guest.console_since(since)
 
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        return self.guest.hardware()
+
     def _sent(self, op: str, args: Mapping[str, object], actor: str | None) -> int:
         self._count += 1
         self.exchanges.append(Exchange(self._count, {**({"actor": actor} if actor else {}), "op": op, **args}))
@@ -110,7 +113,7 @@ import stat
 import sys
 
 TIMEOUT = 60  # seconds to wait for one reply
-VARYING = {"us", "pid", "boot_id", "retries", "tries"}  # results that differ from run to run
+VARYING = {"us", "pid", "boot_id", "retries", "tries", "live"}  # results that differ from run to run
 STEPS = [
 @STEPS@
 ]

@@ -164,6 +164,7 @@ class _OneRun(_Run):
             faults=faults,
             advice=tuple(advice),
             began=self.began,
+            measured=tuple(steps.measured),
             lacking=self._lacking() if status is Status.FAIL and self.began else "",
         )
 
@@ -180,6 +181,9 @@ class _OneRun(_Run):
             self.began = True
             try:
                 steps.run(self.scenario.spec.steps)
+                wrong, reason = self.oracles().compare(before, self.scenario.spec.without, early=True)
+                steps.results += wrong
+                status = Status.FAIL if reason else Status.PASS
             except StepFailed as failed:
                 status, reason = Status.FAIL, str(failed)
             try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from harness.scenario.language import Operation, Seconds, Step, Steps, Strict
 from harness.scenario.language import Plain as Plain  # part of what callers see
@@ -75,8 +75,39 @@ class Oracle(Strict):
     steps: Steps
     value: str  # reference to the value in what the steps saved
     must: Any = "$before"  # matcher of the value after; $before is the one before
+    early: bool = False  # it must also be right before the clean-up
     poll: Seconds = 5.0  # how long the value may take to come back
     retry: tuple[Step, ...] = ()  # before it is looked at again
+
+
+class Naming(Strict):
+    """What one thing that is wrong is called."""
+
+    name: str
+    where: Mapping[str, Any] = {}  # field -> matcher of the row that should be, or else of the one that is
+    fields: tuple[str, ...] = ()  # for rows that belong together: one of these fields is another
+    when: Mapping[str, Plain] = {}  # behaviours without which it is not wrong
+
+
+class Near(Strict):
+    """Rows that belong together by less than the key: the right thing in the wrong place."""
+
+    name: str
+    key: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Comparison(Strict):
+    """Rows that the machine's hardware shows against rows that the guest's software tells."""
+
+    about: str
+    software: str  # operation that tells the rows that should be
+    rows: str  # its result with them, a line of field=value words each
+    hardware: Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1)]  # rows that count: any of these holds
+    key: Annotated[tuple[str, ...], Field(min_length=1)]  # fields by which rows belong together
+    near: tuple[Near, ...] = ()  # tried in order with what the key leaves
+    differs: tuple[Naming, ...] = ()  # of rows that belong together; the first that fits
+    missing: tuple[Naming, ...] = ()  # of rows that should be
+    unexpected: tuple[Naming, ...] = ()  # of rows that should not be
 
 
 class FaultFields(Strict):
@@ -99,12 +130,35 @@ class Defaults(Strict):
     limit: Seconds = 60.0  # for one scenario
 
 
+class Programs(Strict):
+    """Programs of the tree under test; the guest has them in /programs."""
+
+    folder: str  # of the tree, with a Makefile of the kernel's selftests
+    names: Annotated[tuple[str, ...], Field(min_length=1)]  # of what is made there
+    packages: tuple[str, ...] = ()  # Debian packages with headers and static libraries that they need
+
+
+class Carried(Strict):
+    """A program that tests, and prints (K)TAP."""
+
+    program: str  # name of one of the suite's programs
+    args: str = ""  # separated by spaces
+    silence: Seconds = 60.0  # without a word it hangs
+
+
 class OwnTests(Strict):
     """Tests that the kernel or programs of the guest carry out themselves, in place of scenarios."""
 
-    files: Annotated[tuple[str, ...], Field(min_length=1)]  # absolute paths of KTAP texts in the guest; * in a name
+    files: tuple[str, ...] = ()  # absolute paths of KTAP texts in the guest; * in a name
+    run: tuple[Carried, ...] = ()  # programs, each in a guest of its own
     limit: Annotated[int, Field(ge=1)] = 4 << 20  # bytes that one text may have
-    missing: str  # what it means when there is no such file
+    missing: str  # what it means when there is no such text
+
+    @model_validator(mode="after")
+    def _something(self) -> OwnTests:
+        if bool(self.files) == bool(self.run):
+            raise ValueError("either files or run")
+        return self
 
 
 class SuiteFile(Strict):
@@ -113,13 +167,16 @@ class SuiteFile(Strict):
     summary: str
     flavour: str = "base"  # kernel configuration that it needs; --flavour takes another
     modules: tuple[str, ...] = ()  # .ko names in load order
+    programs: Programs | None = None  # of the tree, built for the guest
     ktap: OwnTests | None = None  # instead of scenarios
+    memory_mib: Annotated[int, Field(ge=0)] = 0  # that a guest needs; the target's if that is more
     agent: str = "agent"  # folder beside the suite that has the agent and its general operations
     roles: Mapping[str, Role] = {}
     rules: Mapping[str, str] = {}  # id -> the rule in one line
     capabilities: Mapping[str, Capability] = {}
     behaviours: Mapping[str, Behaviour] = {}
     oracles: Mapping[str, Oracle] = {}
+    comparisons: Mapping[str, Comparison] = {}
     faults: Mapping[str, FaultFields] = {}  # trace event that is an IOMMU fault -> its fields
     setup: tuple[Step, ...] = ()  # before each scenario
     cleanup: tuple[Step, ...] = ()  # after each scenario, however it went

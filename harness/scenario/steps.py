@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.model import StepResult
+from harness.model import Measured, StepResult
 from harness.scenario import match, refs
-from harness.scenario.expect import Expected, came, met, refused
+from harness.scenario.expect import Expected, came, fields, met, refused
 from harness.scenario.language import (
+    CompareStep,
     ConsoleStep,
     DoStep,
-    Fault,
     FaultStep,
     FinishStep,
+    HardwareStep,
     MarkStep,
     ParallelStep,
     Plain,
     RepeatStep,
     StartStep,
     Step,
-    Trace,
     TraceStep,
 )
-from harness.scenario.link import Clock, GuestLink, GuestTimeout, TraceEvent
+from harness.scenario.link import Clock, GuestLink, GuestTimeout
+from harness.scenario.looking import Looker, LookStep
 from harness.scenario.needs import lacking
-from harness.scenario.observe import chosen, fault_events, lines_with, show_events
 from harness.scenario.schema import SuiteFile
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks when polling
@@ -59,7 +59,7 @@ class _Started:
 
 
 class StepRunner:
-    """Carries out steps; ``results``, ``advice`` and what was saved grow as it goes."""
+    """Carries out steps; ``results``, ``advice``, ``measured`` and what was saved grow as it goes."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class StepRunner:
         self._guest, self._clock, self._limits, self._behaviours = guest, clock, limits, behaviours
         self._suite = suite
         self._marks: dict[str, Any] = {"": begin}
+        self._looker = Looker(guest, clock, limits.scale, suite, behaviours, self._marks)
         self._started: dict[str, _Started] = {}
         self._scope: dict[str, Any] = {"facts": guest.facts, **(values or {})}
         self._end = None if limits.total is None else clock.now() + limits.total * limits.scale
@@ -85,6 +86,7 @@ class StepRunner:
         self.current: tuple[str, str] | None = None  # index and text of the step under way
         self.results: list[StepResult] = []
         self.advice: list[str] = []
+        self.measured: list[Measured] = []
 
     def run(self, steps: Iterable[Step]) -> None:
         """All of ``steps``. Raises StepFailed, AgentRefused, GuestTimeout and GuestLost."""
@@ -128,9 +130,11 @@ class StepRunner:
             ParallelStep: self._parallel,
             RepeatStep: self._repeat,
             MarkStep: self._mark,
-            TraceStep: self._trace,
-            FaultStep: self._fault,
-            ConsoleStep: self._console,
+            TraceStep: self._look,
+            FaultStep: self._look,
+            ConsoleStep: self._look,
+            HardwareStep: self._look,
+            CompareStep: self._look,
         }
         try:
             carriers[type(step)](step, index)
@@ -205,62 +209,12 @@ class StepRunner:
     def _mark(self, step: MarkStep, index: str) -> None:
         self._marks[step.mark] = self._guest.mark()
 
-    def _trace(self, step: TraceStep, index: str) -> None:
-        name = step.trace.event
-        events = self._seen(step.trace, name, f"trace {name}", lambda every: every, step.poll, index)
-        if step.save is not None:
-            self._scope[step.save] = {**(events[-1].fields if events else {}), "count": len(events)}
-
-    def _fault(self, step: FaultStep, index: str) -> None:
-        kinds = self._suite.faults
-        self._seen(step.fault, "fault", "fault", lambda every: fault_events(kinds, every), step.poll, index)
-
-    def _seen(
-        self,
-        body: Trace | Fault,
-        name: str,
-        text: str,
-        view: Callable[[Sequence[TraceEvent]], Sequence[TraceEvent]],
-        poll: float,
-        index: str,
-    ) -> Sequence[TraceEvent]:
-        """The events ``name`` of ``view`` that are as ``body`` says; a result, good if there are as many as it says."""
-        where, count = self._resolve(body.where, index), self._resolve(body.count, index)
-        conditions = "".join(f", {field} {match.describe(matcher)}" for field, matcher in where.items())
+    def _look(self, step: LookStep, index: str) -> None:
         began = self._clock.now()
-
-        def look() -> Sequence[TraceEvent]:
-            return chosen(view(self._guest.trace(self._marks[body.since or ""])), name, where)
-
-        events: Sequence[TraceEvent] = self._until(look, lambda found: match.holds(count, len(found)), poll)
-        good = match.holds(count, len(events))
-        wanted = f"number of events {match.describe(count)}"
-        self._record(index, f"{text}{conditions}", good, wanted, show_events(events), began)
-        return events
-
-    def _console(self, step: ConsoleStep, index: str) -> None:
-        body = step.console
-        pattern = body.present or body.absent or ""
-        began = self._clock.now()
-
-        def look() -> Sequence[str]:
-            return lines_with(pattern, self._guest.console_since(self._marks[body.since or ""]))
-
-        lines = self._until(look, lambda found: bool(found) == (body.present is not None), step.poll)
-        good = bool(lines) == (body.present is not None)
-        wanted = "a line" if body.present is not None else "no line"
-        self._record(index, f"console /{pattern}/", good, wanted, "; ".join(lines[:3]) or "none", began)
-
-    def _until(self, look: Callable[[], Any], good: Callable[[Any], bool], limit: float) -> Any:
-        """What ``look`` gives once it is ``good``, or at last."""
-        end = self._clock.now() + limit * self._limits.scale
-        pause = _FIRST_PAUSE
-        found = look()
-        while not good(found) and self._clock.now() < end:
-            self._clock.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            found = look()
-        return found
+        seen = self._looker.look(step, lambda value: self._resolve(value, index))
+        if not isinstance(step, FaultStep | ConsoleStep) and step.save is not None:
+            self._scope[step.save] = seen.saved
+        self._record(index, seen.text, seen.good, seen.wanted, seen.got, began)
 
     # --- common parts ---------------------------------------------------------------
     def _request(self, operation: str, step: DoStep | StartStep, index: str) -> tuple[dict[str, object], str]:
@@ -296,6 +250,8 @@ class StepRunner:
             raise AgentRefused(f"{text}: {why}")
         if step.save is not None:
             self._scope[step.save] = reply
+        if step.report is not None:
+            self.measured.append(Measured(step.report, fields(reply)))
         self._record(index, text, met(expected, reply), str(expected), came(reply), began)
 
     def _record(self, index: str, text: str, good: bool, expected: str, got: str, began: float) -> None:

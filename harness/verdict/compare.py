@@ -1,7 +1,7 @@
 """Base against patched: what a series changed, and what the run says of it.
 
 One scenario on two kernels. ``splats`` are those of the patched kernel that the base does
-not have; ``worse`` means further up in pass < fail < hang = crash::
+not have, in this scenario or elsewhere; ``worse`` means further up in pass < fail < hang = crash::
 
     base     patched                        change
     -------  -----------------------------  -----------
@@ -45,15 +45,17 @@ does. The reasons name each that did not pass, so that none hides another.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.model import Cell, Change, Outcome, Row, Splat, Status, Verdict
+from harness.model import Cell, Change, Known, Outcome, Row, Splat, SplatKind, Status, Verdict
 from harness.verdict import splatset
 
 _LEVEL = {Status.PASS: 0, Status.FAIL: 1, Status.HANG: 2, Status.CRASH: 2}
 _BAD = (Status.FAIL, Status.HANG, Status.CRASH)
 _EVIDENCE = (Status.PASS, Status.FAIL)  # the scenario said something of the kernel, good or bad
 _WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS)
+_BROKEN = (SplatKind.OOPS, SplatKind.PANIC, SplatKind.BUG, SplatKind.KASAN, SplatKind.SLAB)
 _NAMED = 5  # scenarios named in one reason
 
 
@@ -110,6 +112,14 @@ def _fresh(base: Outcome | None, patched: Outcome | None, known: Sequence[Splat]
     return splatset.new_splats((*(base.splats if base else ()), *known), patched.splats)
 
 
+def trusted(outcome: Outcome | None, base: Sequence[Splat] = ()) -> Outcome | None:
+    """``outcome``, but no pass on a kernel that said it is broken, unless the kernel of the ``base`` says so, too."""
+    if outcome is None or outcome.status is not Status.PASS:
+        return outcome
+    broken = next((splat for splat in splatset.new_splats(base, outcome.splats) if splat.kind in _BROKEN), None)
+    return dataclasses.replace(outcome, status=Status.CRASH, reason=broken.title) if broken else outcome
+
+
 def row(
     summary: str,
     target: str,
@@ -147,6 +157,12 @@ def judge(rows: Sequence[Row], boot_splats: Sequence[Splat] = ()) -> tuple[Verdi
     if failures:
         return Verdict.FAIL, (*failures, *gaps)
     return (Verdict.ERROR, gaps) if gaps else (Verdict.PASS, ())
+
+
+def known(cell: Cell) -> tuple[Known, ...]:
+    """Every splat of a target that does not count."""
+    outcomes = (outcome for row in cell.rows for outcome in (row.base, row.patched) if outcome is not None)
+    return (*cell.known, *(each for outcome in outcomes for each in outcome.known))
 
 
 def together(cells: Sequence[Cell]) -> tuple[Verdict, tuple[str, ...]]:

@@ -31,15 +31,20 @@ _REPORTING = (
     r"is_softlockup|rcu_(?:sched_clock_irq|pending|dump_cpu_stacks|check_.*|print_.*)|print_(?:cpu|other_cpu)_stall.*",
     r"check_cpu_stall|local_apic_timer_interrupt",
 )
-# Those that do what they are asked: copy, allocate, lock, wait, enter and leave.
-_PLUMBING = (
+# Those that copy; in assembly, without a frame of their own.
+_COPYING = (
     r"(?:__pi_)?(?:__)?(?:memcpy|memset|memmove|memcmp|str[a-z]*cpy|strlen|strnlen|strcmp|strncmp)(?:_.*)?",
     r"_*(?:arch_)?copy_(?:to|from)_.*|_*arch_clear_user",
     r"__?copy_user_.*|rep_(?:movs|stos)_.*|__get_user_.*|__put_user_.*",
+)
+# Those that do what they are asked: allocate, lock, wait, enter and leave.
+_PLUMBING = (
     # the allocator
     r"_*k[vz]?m?alloc.*|_*kfree.*|kvfree.*|_*kmem_cache_.*|_*slab_.*|___slab_.*|slub_.*|_*do_kmalloc.*|do_slab_free",
     r"free_to_(?:partial|pcs).*|free_debug_processing|free_from_.*|alloc_debug_processing|alloc_from_pcs|barn_.*",
     r"check_(?:slab|object|bytes.*|valid_pointer)|on_freelist|set_track.*|init_object|.*_consistency_checks",
+    r"kmemleak_.*|_*vz?m?alloc.*|_*vmalloc_.*|pcpu_alloc.*|_*alloc_percpu.*|_*kmem(?:dup|get).*|_*kstrn?dup.*|mempool_.*",
+    r"_*get_free_pages?.*|get_zeroed_page.*",
     r"_*free_(?:frozen_)?pages?(?:_.*)?|free_unref_.*|_*alloc_(?:frozen_)?pages?_.*|get_page_from_freelist|_*folio_put.*",
     r"validate_slab.*|sheaf_.*|__pcs_.*|__rcu_free_sheaf.*|quarantine_.*|qlist_.*",
     # locks
@@ -51,6 +56,9 @@ _PLUMBING = (
     r"io_schedule.*|_*wait_for_(?:common|completion).*|do_wait_for_common|do_nanosleep|hrtimer_nanosleep|usleep_range.*",
     r"msleep.*|ssleep|_*context_switch|_*switch_to.*|_*flush_work|__flush_workqueue|_*synchronize_s?rcu.*|_*wait_rcu_gp",
     r"rcu_barrier.*|do_task_dead|do_exit|do_group_exit|__fput|_*fput.*|task_work_run",
+    # timers, work and callbacks that are set up, started and stopped
+    r"timer_(?:init|setup|delete|shutdown)_?.*|init_timer.*|_*(?:add|mod|del)_timer.*|_*init_work|_*queue_(?:delayed_)?work.*",
+    r"_*hrtimer_(?:init|setup|start|cancel).*|_*call_rcu.*|kvfree_call_rcu.*|_*cancel_(?:delayed_)?work.*",
     # interrupts and idling
     r"_*irq_(?:enter|exit|work_run).*|handle_softirqs|_*do_softirq.*|run_ksoftirqd|_*local_bh_.*|generic_handle_.*",
     r"handle_irq.*|_*handle_irq_event.*|do_interrupt_handler|call_on_irq_stack|_*smp_call_.*|csd_.*",
@@ -65,12 +73,18 @@ _PLUMBING = (
     r"arch_do_signal.*|do_notify_resume|work_pending",
 )
 _NEVER = re.compile("|".join(_REPORTING))
-_RATHER_NOT = re.compile("|".join(_PLUMBING))
+_FRAMELESS = re.compile("|".join(_COPYING))
+_RATHER_NOT = re.compile("|".join(_COPYING + _PLUMBING))
 
 
 def is_generic(function: str) -> bool:
     """The function reports, locks, waits or enters: it says nothing about the bug."""
     return bool(_NEVER.fullmatch(function) or _RATHER_NOT.fullmatch(function))
+
+
+def is_frameless(function: str) -> bool:
+    """The function is a copying one, whose caller an unwinder by frame pointers does not see."""
+    return bool(_FRAMELESS.fullmatch(function))
 
 
 def own(frames: Sequence[str]) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ class Rule:
 
     kind: SplatKind
     role: Role
-    pattern: re.Pattern[str]  # groups: what (goes into the title), func (function that the line names)
+    # groups: what and more (go into the title, one after the other), func (function that the line names)
+    pattern: re.Pattern[str]
     title: str  # {what} is filled in; " in <function>" is added
     trace: bool = True  # a call trace is part of the report; without it the report is cut
     patience: int = 24  # lines of no known form that may come before the trace
@@ -137,6 +138,21 @@ _MEMORY = (
         r"(?P<what>list_(?:add|del)) (?:corruption[.,]|double add:) ",
         "{what} corruption",
     ),
+    # lib/debugobjects.c: debug_print_object()
+    _rule(
+        _K.DEBUG_OBJECTS,
+        Role.MESSAGE,
+        r"ODEBUG: (?P<what>\w+ [\w ]+?) \(active state \d+\) object: \S+ object type: (?P<more>\w+)",
+        "ODEBUG: {what}",
+    ),
+    # mm/kmemleak.c: __print_unreferenced()
+    _rule(
+        _K.LEAK,
+        Role.START,
+        r"kmemleak: unreferenced object(?: \(\w+\))? 0x[0-9a-f]+ \(size \d+\):$",
+        "memory leak",
+        patience=0,
+    ),
 )
 _WAITING = (
     # kernel/sched/core.c: __schedule_bug(), schedule_debug(), __might_resched(), __cant_sleep(), __cant_migrate()
@@ -195,10 +211,16 @@ _RULES = _PANIC + _OOPS + _MEMORY + _WAITING + _WARN + _BUG
 
 # kernel/locking/lockdep.c: a line of "=", then the name of the problem; the second form: invalid wait context.
 _AFTER_RULE = (
+    # lockdep_sys_exit() alone shows no trace
     _rule(
-        _K.LOCKDEP, Role.START, r"WARNING: (?:\S.*/\d+ )?(?P<what>\S.*?)(?: detected)?!?$", trace=False, patience=400
+        _K.LOCKDEP,
+        Role.START,
+        r"WARNING: (?P<what>lock held when returning to user space)!$",
+        trace=False,
+        patience=400,
     ),
-    _rule(_K.LOCKDEP, Role.START, r"\[ BUG: (?P<what>.*?)!? \]$", trace=False, patience=400),
+    _rule(_K.LOCKDEP, Role.START, r"WARNING: (?:\S.*/\d+ )?(?P<what>\S.*?)(?: detected)?!?$", patience=400),
+    _rule(_K.LOCKDEP, Role.START, r"\[ BUG: (?P<what>.*?)!? \]$", patience=400),
 )
 
 # "cut here" came, what it announced did not.
@@ -209,7 +231,7 @@ _PREFIX = re.compile(r"(?:rcu|watchdog|NMI watchdog|traps): ")
 # Most lines of a console hold none of these words, and need no further look.
 _HINT = re.compile(
     r"BUG|WARNING: |\[#\d|[Pp]anic - |PANIC: |INFO: |refcount_t: |list_|UBSAN: |LOCKUP|Unable to|kernel BUG"
-    r"|Insufficient|SError|Unhandled|Bad mode|Corrupted"
+    r"|Insufficient|SError|Unhandled|Bad mode|Corrupted|ODEBUG|kmemleak"
 )
 _CUT_HERE = "------------[ cut here ]------------"  # include/asm-generic/bug.h
 _RULE_LINE = re.compile(r"={10,}$")
@@ -234,7 +256,8 @@ def header(text: str, after_rule: bool = False) -> Header | None:
         found = rule.pattern.match(text)
         if found is not None and not (after_rule and rule in _AFTER_RULE and _is_warn(text)):
             groups = found.groupdict()
-            return Header(rule, groups.get("what") or "", groups.get("func") or "", groups.get("file") or "")
+            what = " ".join(filter(None, (groups.get("what"), groups.get("more"))))
+            return Header(rule, what, groups.get("func") or "", groups.get("file") or "")
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.model import Splat, SplatKind
-from harness.verdict import titles, traces
+from harness.verdict import generic, titles, traces
 from harness.verdict.kinds import Header, Role, is_rule
 from harness.verdict.lines import Line
 
@@ -31,6 +31,7 @@ _ENDS_BY_MARK = (
     SplatKind.REFCOUNT,
     SplatKind.LIST_CORRUPTION,
     SplatKind.UBSAN,
+    SplatKind.DEBUG_OBJECTS,
 )
 
 
@@ -55,6 +56,7 @@ class Report:
     _caller: str = ""  # function of arm64's link register there
     _tracing: bool = False  # inside the first trace
     _traced: bool = False  # the first trace has ended
+    _guessed: bool = False  # a guess was in the trace
     _bystander: bool = False  # the next trace is somebody else's
     _stacks: int = 0  # stacks of x86 that were begun and not ended
     _access: str = ""  # Read or Write, for KASAN
@@ -89,6 +91,7 @@ class Report:
         """Add a line."""
         text = line.text
         self._keep(text, sure=bool(text) and traces.belongs(text))
+        text = traces.unprefixed(text)
         self.corrupted |= line.torn
         self._follow_trace(text)
         self._follow_end(text)
@@ -135,11 +138,17 @@ class Report:
             return
         found = traces.frame(text)
         if found is not None:
-            self._add("" if found.guess else found.function)
+            self._add("" if found.guess and not self._calls_top(found.function) else found.function)
+            self._guessed |= found.guess
         elif running:
             self._add(running)
         else:
             self._ended(not traces.in_trace(text) or text == "")
+
+    def _calls_top(self, function: str) -> bool:
+        """Whether the guess ``function`` called what was running: x86's memcpy() and the like have no frame."""
+        first = not self._guessed and self._frames == [self._top]
+        return first and generic.is_frameless(self._top) and function not in ("", self._top)
 
     def _add(self, function: str) -> None:
         if not function or len(self._frames) >= FRAMES:
@@ -183,6 +192,8 @@ class Report:
             words = f"{words} {self._access}"
         if self.kind is SplatKind.PANIC or "CSAN: data-race in " in words:
             return titles.normalise(words)
+        if self.kind is SplatKind.LEAK and self._frames:
+            return titles.chain(words, self._frames)
         frames = tuple(self._frames) or ((self._top,) if self._top else ())
         if self.kind is SplatKind.LOCKDEP and not frames and self._held:
             return titles.make(words, (), self._held)

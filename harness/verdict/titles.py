@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.verdict import generic, traces
 
 _LENGTH = 120  # characters; a title is one line of a report
+_CHAIN = 3  # functions of a title that has several
 _OFFSET = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+(?: \[[^\]]*\])?")
 _ADDRESS = re.compile(r"\b(?:0x[0-9a-fA-F]{3,}|[0-9a-fA-F]{8,16})\b")
 _TASK = re.compile(r"\b[\w.:#+-]{1,40}(?:/[\w.:#+-]{1,40})?(?:/\d+\b|\[\d+\])(?![:.(\w])")  # comm/pid, comm[pid]
@@ -27,6 +28,12 @@ def make(words: str, frames: Sequence[str], named: str = "") -> str:
     function = generic.blamed(frames, traces.plain(named))
     text = normalise(words) or "report"
     return f"{text} in {function}" if function else text
+
+
+def chain(words: str, frames: Sequence[str]) -> str:
+    """``words`` in the first own functions: where they were called from says more than the innermost alone."""
+    functions = generic.own(frames)[:_CHAIN] or tuple(frames[:1])
+    return f"{normalise(words)} in {' < '.join(functions)}"
 
 
 def normalise(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # printk_stack_address() in arch/x86/kernel/dumpstack.c (" ? " marks a guess) and dump_backtrace_entry() in
@@ -14,8 +15,17 @@ _FRAME = re.compile(
 _BARE = re.compile(r"\s+(?:\? )?(?:\[<[0-9a-f]+>\] )?0x[0-9a-f]{1,16}(?: \[[^\]]*\])?(?: \([A-Z]+\))?$")
 # show_ip() in arch/x86/kernel/dumpstack.c (segment 0010 is the kernel's), __show_regs() in arch/arm64/kernel/process.c
 _TOP = re.compile(r"(?:RIP: 0010:|EIP: |pc : )(?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
+# Any of them, and the address that arm64's pc and x86's RIP give is that of the instruction itself.
+_SPOT = re.compile(
+    r"(?:(?P<exact>RIP: 0010:|EIP: |pc : )|lr : |\s+)"
+    r"(?P<text>(?P<func>[A-Za-z_][\w.$]*)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
+    r"(?: \[(?P<module>\w+)[^\]]*\])?)"
+    r"(?: \((?P<source>[A-Z]+)\))?$"
+)
 _CALLER = re.compile(r"lr : (?P<func>[A-Za-z_][\w.$]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
-_START = re.compile(r"Call [Tt]race:$")
+# mm/kmemleak.c prints its own: where the memory was allocated, each line with its prefix.
+_START = re.compile(r"Call [Tt]race:$|  backtrace(?: \(crc [0-9a-f]+\))?:$")
+_PREFIX = "kmemleak: "
 _STACK = re.compile(r" <(?P<end>/?)(?P<name>[A-Z_#]+)>$")
 # Lines inside a trace that are no frames: registers at an exception, and the unwinder's own remarks.
 _REGISTERS = re.compile(
@@ -33,6 +43,32 @@ class Frame:
 
     function: str  # without offset, module and compiler's suffix; empty when it is not known
     guess: bool  # found on the stack, not by the unwinder ("?")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """An address that a line of a report names by its function."""
+
+    text: str  # function+0x12/0x34 [module]
+    function: str  # as the image has it, compiler's suffix and all
+    offset: int  # from the function's first byte
+    size: int  # of the function, up to the next symbol
+    module: str  # empty for the kernel itself
+    exact: bool  # of an instruction; else the address to which a call returns
+
+
+def spots(text: Iterable[str]) -> tuple[Spot, ...]:
+    """What the lines of a report name, guesses left out."""
+    return tuple(spot for line in text if (spot := _spot(unprefixed(line))) is not None)
+
+
+def _spot(text: str) -> Spot | None:
+    found = _SPOT.match(text)
+    if found is None:
+        return None
+    exact = found["exact"] is not None or "P" in (found["source"] or "")
+    numbers = int(found["offset"], 16), int(found["size"], 16)
+    return Spot(found["text"], found["func"], *numbers, found["module"] or "", exact)
 
 
 def frame(text: str) -> Frame | None:
@@ -57,6 +93,11 @@ def caller(text: str) -> str | None:
     """The function that arm64's link register names: it called the one that was running, or is the same."""
     found = _CALLER.match(text)
     return plain(found["func"]) if found else None
+
+
+def unprefixed(text: str) -> str:
+    """A line without what printk's callers put in front of each line of a trace."""
+    return text.removeprefix(_PREFIX)
 
 
 def starts(text: str) -> bool:
@@ -91,7 +132,7 @@ _BELONGS = re.compile(
     r"|Asynchronous wait|Backtrace|Fix(?:ing)? |FIX |SLUB|Object |Redzone |Padding |Bytes b4 |Allocated by|Freed by"
     r"|Last potentially|Second to last|The buggy address|Memory state around|>|page: |page_type|flags: |raw: "
     r"|page dumped|Shutting down cpus|Slab 0x|(?:allocated|freed) by|Uninit was|Reported by"
-    r"|stack backtrace|other info that|Call Trace"
+    r"|stack backtrace|other info that|Call Trace|kmemleak:   "
 )
 
 

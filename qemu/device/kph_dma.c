@@ -90,6 +90,32 @@ static bool kph_dma_atc_find(KphDma *s, uint64_t addr, IOMMUAccessFlags want,
     return false;
 }
 
+void kph_dma_survey(KphDma *s, IommuSurvey *survey, uint32_t requester)
+{
+    for (int32_t i = 0; i < s->n_atc; i++) {
+        const KphDmaPage *page = &s->atc[i];
+        IommuSurveyRow *added =
+            iommu_survey_add(survey, IOMMU_SURVEYED(s->dev),
+                             IOMMU_TABLE_ROW_KIND_DEVICE_TRANSLATION);
+        IommuTableRow *row;
+
+        if (!added) {
+            return;
+        }
+        row = added->row;
+        row->has_requester = true;
+        row->requester = requester;
+        row->has_pasid = page->tag & KPH_DMA_PASID_VALID;
+        row->pasid = page->tag & KPH_DMA_PASID_MASK;
+        row->has_first = row->has_last = row->has_target = true;
+        row->first = page->first;
+        row->last = page->first + page->mask;
+        row->target = page->target;
+        row->has_writable = true;
+        row->writable = page->perm & IOMMU_WO;
+    }
+}
+
 /* One transfer */
 
 static void kph_dma_end(KphDma *s, uint32_t error)

@@ -14,6 +14,7 @@
 #ifndef HW_MISC_KPH_DMA_H
 #define HW_MISC_KPH_DMA_H
 
+#include "hw/iommu-survey.h"
 #include "hw/qdev-core.h"
 #include "system/memory.h"
 
@@ -130,6 +131,8 @@ void kph_dma_disable(KphDma *s);
 void kph_dma_invalidate(KphDma *s, uint32_t tag, uint64_t first, uint64_t mask);
 /* The answer to page request group @group, or the end of that stall. */
 void kph_dma_respond(KphDma *s, uint16_t group, KphDmaResponse code);
+/* Tell the survey what the ATC holds; @requester is what the IOMMU calls us. */
+void kph_dma_survey(KphDma *s, IommuSurvey *survey, uint32_t requester);
 /* For the front end's pre_save: false, with @errp set, in a transfer. */
 bool kph_dma_may_save(KphDma *s, Error **errp);
 

@@ -233,6 +233,12 @@ static const KphDmaOps kph_dma_pci_ops = {
     .set_irq = kph_dma_pci_set_irq,
 };
 
+static void kph_dma_pci_survey(IommuSurveyed *obj, IommuSurvey *survey)
+{
+    kph_dma_survey(&KPH_DMA_PCI(obj)->dma, survey,
+                   pci_requester_id(PCI_DEVICE(obj)));
+}
+
 /* Configuration space */
 
 /* Does this write clear @bit of the 16-bit register at @reg? */
@@ -462,7 +468,9 @@ static void kph_dma_pci_class_init(ObjectClass *klass, const void *data)
     DeviceClass *dc = DEVICE_CLASS(klass);
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(klass);
     ResettableClass *rc = RESETTABLE_CLASS(klass);
+    IommuSurveyedClass *isc = IOMMU_SURVEYED_CLASS(klass);
 
+    isc->survey = kph_dma_pci_survey;
     pc->realize = kph_dma_pci_realize;
     pc->exit = kph_dma_pci_exit;
     pc->config_write = kph_dma_pci_config_write;
@@ -485,6 +493,7 @@ static const TypeInfo kph_dma_pci_info = {
     .class_init = kph_dma_pci_class_init,
     .interfaces = (const InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
+        { TYPE_IOMMU_SURVEYED },
         { }
     }
 };

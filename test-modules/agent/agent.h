@@ -78,7 +78,7 @@ struct op {
 	const char *name;
 	enum where where;
 	bool once;		/* cannot be repeated by "times" */
-	/* 0 or positive, else -errno. NULL: the supervisor does it itself. */
+	/* 0 or positive, else -errno. NULL: a command of the supervisor's. What it runs itself must not wait. */
 	int64_t (*run)(const struct request *req, struct reply *reply);
 	struct arg args[ARGS_MAX];
 };
@@ -98,6 +98,7 @@ extern const struct op supervisor_ops[];	/* these end with a NULL name */
 extern const struct op system_ops[];
 extern const struct op memory_ops[];
 extern const struct op process_ops[];
+extern const struct op program_ops[];
 
 /* Every table, one op after the other; *state starts at 0; NULL at the end. */
 const struct op *ops_each(unsigned int *state);

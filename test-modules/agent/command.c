@@ -296,7 +296,9 @@ void command(const struct request *req, const struct op *op)
 	int64_t ret = -EOPNOTSUPP;
 
 	reply_reset(&reply);
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+	if (op->run)
+		ret = op->run(req, &reply);
+	for (size_t i = 0; !op->run && i < sizeof(all) / sizeof(*all); i++)
 		if (!strcmp(op->name, all[i].name))
 			ret = all[i].run(req, &later);
 	if (!later)

@@ -17,6 +17,8 @@
 #include "agent.h"
 
 #define READ_MAX	8192
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+#define KMEMLEAK_MS	5500	/* MSECS_MIN_AGE of mm/kmemleak.c, and what a tick is late */
 #define SLEEP_MAX_MS	600000
 
 static void sleep_ms(uint64_t ms)
@@ -81,6 +83,7 @@ void system_facts(struct reply *reply)
 	first_line("/proc/sys/kernel/tainted", text, sizeof(text));
 	reply_u64(reply, "tainted", strtoull(text, NULL, 10));
 	reply_u64(reply, "uid", getuid());
+	reply_u64(reply, "leak_ms", access(KMEMLEAK, W_OK) ? 0 : KMEMLEAK_MS);
 }
 
 static int64_t op_facts(const struct request *req, struct reply *reply)

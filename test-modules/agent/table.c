@@ -5,7 +5,7 @@
 
 #include "agent.h"
 
-static const struct op *const own_tables[] = { supervisor_ops, system_ops, memory_ops, process_ops, NULL };
+static const struct op *const own_tables[] = { supervisor_ops, system_ops, memory_ops, process_ops, program_ops, NULL };
 
 const struct op *ops_each(unsigned int *state)
 {

@@ -12,7 +12,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define KPH_SVA_ABI		1
+#define KPH_SVA_ABI		2
 #define KPH_SVA_NAME_MAX	64
 #define KPH_SVA_DEV_PREFIX	"kph_dma-"
 
@@ -45,13 +45,35 @@ struct kph_sva_bind {
 	__u32 pasid;			/* in: own PASID (BIND_PASID); out: the bond's PASID */
 	__u32 bond;			/* out: number of the bond in this file */
 	__u32 handle;			/* out: same number, same struct iommu_sva */
-	__u32 reserved;
+	__u32 fail_nth;			/* in and out, see below */
 };
 
 struct kph_sva_bond {
 	__u32 bond;			/* in */
 	__u32 pasid;			/* out (GET_PASID) */
+	__u32 fail_nth;			/* in and out (UNBIND), see below */
+	__u32 reserved;
 };
+
+/*
+ * fail_nth, n: the nth memory allocation of the call into the SVA core fails,
+ * and none of the module's own; 0: none fails. Comes back as what is left of n,
+ * also with an error: 0 if the nth allocation came and failed.
+ */
+
+/* What a live bond must have made of the IOMMU's tables. */
+struct kph_sva_live {
+	__u64 root;			/* physical address of the mm's page table when it was bound */
+	__u32 pasid;			/* the own PASID that was asked for, else the one that was given */
+	__u32 dead;			/* no task has the mm any more: the device must reach nothing */
+};
+
+struct kph_sva_lives {
+	__u64 bonds;			/* array of struct kph_sva_live, one per bind */
+	__u32 count;			/* in: room in it, 1 .. KPH_SVA_LIVE_MAX; out: bonds of the device, may be more */
+	__u32 reserved;
+};
+#define KPH_SVA_LIVE_MAX	4096
 
 struct kph_sva_global {
 	__u32 pasid;			/* ALLOC: out; FREE: in */
@@ -105,7 +127,7 @@ struct kph_sva_counters {
 #define KPH_SVA_FACTS		_IOR(KPH_SVA_MAGIC, 1, struct kph_sva_facts)
 #define KPH_SVA_BIND		_IOWR(KPH_SVA_MAGIC, 2, struct kph_sva_bind)
 #define KPH_SVA_BIND_PASID	_IOWR(KPH_SVA_MAGIC, 3, struct kph_sva_bind)
-#define KPH_SVA_UNBIND		_IOW(KPH_SVA_MAGIC, 4, struct kph_sva_bond)
+#define KPH_SVA_UNBIND		_IOWR(KPH_SVA_MAGIC, 4, struct kph_sva_bond)
 #define KPH_SVA_GET_PASID	_IOWR(KPH_SVA_MAGIC, 5, struct kph_sva_bond)
 #define KPH_SVA_ALLOC_GLOBAL	_IOWR(KPH_SVA_MAGIC, 6, struct kph_sva_global)
 #define KPH_SVA_FREE_GLOBAL	_IOWR(KPH_SVA_MAGIC, 7, struct kph_sva_global)
@@ -119,6 +141,7 @@ struct kph_sva_counters {
 #define KPH_SVA_HOLD_MM		_IO(KPH_SVA_MAGIC, 15)	/* arg: ms, at most KPH_SVA_HOLD_MAX */
 #define KPH_SVA_RELEASE_MM	_IO(KPH_SVA_MAGIC, 16)
 #define KPH_SVA_SETTLE		_IO(KPH_SVA_MAGIC, 17)	/* mmu_notifier_synchronize() */
+#define KPH_SVA_LIVE		_IOWR(KPH_SVA_MAGIC, 18, struct kph_sva_lives)
 #define KPH_SVA_HOLD_MAX	60000u
 
 #endif

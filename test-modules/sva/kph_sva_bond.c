@@ -5,12 +5,17 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "kph_sva_core.h"
 
 struct kph_bond {
 	struct iommu_sva *sva;
 	u32 handle;			/* the same for bonds of the same sva */
+	u32 pasid;			/* asked for, or else given */
+	/* Whose mm it is; not to be followed: we hold no reference, which could hide that the kernel holds none. */
+	const struct mm_struct *mm;
+	phys_addr_t root;		/* of the mm's page table */
 	struct list_head entry;		/* in engine->bonds */
 };
 
@@ -43,14 +48,38 @@ static void kph_bond_list(struct kph_engine *engine, struct kph_bond *bond)
 	mutex_unlock(&engine->lock);
 }
 
-/* Off the list first: once unbound, the address may be another handle's. */
-static void kph_bond_end(struct kph_engine *engine, struct kph_bond *bond)
+/* From here on the nth allocation of this task fails, until kph_fail_end(). 0: none, and the task's own n stays. */
+static void kph_fail_begin(u32 nth)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (nth)
+		current->fail_nth = nth;
+#endif
+}
+
+/* Return: what is left of @nth; 0: the nth allocation has failed. */
+static u32 kph_fail_end(u32 nth)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	if (nth) {
+		nth = current->fail_nth;
+		current->fail_nth = 0;
+	}
+#endif
+	return nth;
+}
+
+/* Off the list first: once unbound, the address may be another handle's. Return: what is left of @fail_nth. */
+static u32 kph_bond_end(struct kph_engine *engine, struct kph_bond *bond, u32 fail_nth)
 {
 	mutex_lock(&engine->lock);
 	list_del(&bond->entry);
 	mutex_unlock(&engine->lock);
+	kph_fail_begin(fail_nth);
 	iommu_sva_unbind_device(bond->sva);
+	fail_nth = kph_fail_end(fail_nth);
 	kfree(bond);
+	return fail_nth;
 }
 
 static bool kph_has_iommu(struct device *dev)
@@ -76,7 +105,7 @@ static struct iommu_sva *kph_sva_bind(struct device *dev, bool own, u32 pasid)
 /**
  * kph_bind() - bind the caller's mm to the file's device
  * @file: the file that will own the bond
- * @bind: in: the own PASID; out: bond, handle and PASID
+ * @bind: in: the own PASID, fail_nth; out: bond, handle, PASID, fail_nth
  * @own: use the own PASID
  *
  * Return: 0; the bind's own error; -ENOTTY for an own PASID if the tree has no
@@ -96,16 +125,21 @@ long kph_bind(struct kph_file *file, struct kph_sva_bind *bind, bool own)
 	if (ret)
 		goto out_free;
 
+	kph_fail_begin(bind->fail_nth);
 	bond->sva = kph_sva_bind(engine->dev, own, bind->pasid);
+	bind->fail_nth = kph_fail_end(bind->fail_nth);
 	ret = kph_check_handle(bond->sva);
 	if (ret)
 		goto out_leave;
+	bond->pasid = own ? bind->pasid : iommu_sva_get_pasid(bond->sva);
+	bond->mm = current->mm;
+	bond->root = virt_to_phys(current->mm->pgd);
 	kph_bond_list(engine, bond);
 	bind->handle = bond->handle;
 	bind->pasid = iommu_sva_get_pasid(bond->sva);
 	ret = xa_alloc(&file->bonds, &bind->bond, bond, xa_limit_31b, GFP_KERNEL);
 	if (ret) {
-		kph_bond_end(engine, bond);
+		kph_bond_end(engine, bond, 0);
 		bond = NULL;
 	}
 out_leave:
@@ -117,7 +151,7 @@ out_free:
 }
 
 /* Return: 0, -ENOENT if the file has no such bond. */
-long kph_unbind(struct kph_file *file, u32 number)
+long kph_unbind(struct kph_file *file, struct kph_sva_bond *arg)
 {
 	struct kph_bond *bond;
 	long ret = kph_engine_enter(file->engine);
@@ -125,10 +159,10 @@ long kph_unbind(struct kph_file *file, u32 number)
 	if (ret)
 		return ret;
 	mutex_lock(&file->bond_lock);
-	bond = xa_erase(&file->bonds, number);
+	bond = xa_erase(&file->bonds, arg->bond);
 	mutex_unlock(&file->bond_lock);
 	if (bond)
-		kph_bond_end(file->engine, bond);
+		arg->fail_nth = kph_bond_end(file->engine, bond, arg->fail_nth);
 	kph_engine_leave(file->engine);
 	return bond ? 0 : -ENOENT;
 }
@@ -148,6 +182,67 @@ long kph_get_pasid(struct kph_file *file, struct kph_sva_bond *arg)
 	mutex_unlock(&file->bond_lock);
 	kph_engine_leave(file->engine);
 	return bond ? 0 : -ENOENT;
+}
+
+static bool kph_mm_has_task(const struct mm_struct *mm)
+{
+	struct task_struct *process, *thread;
+	bool found = false;
+
+	rcu_read_lock();
+	for_each_process_thread(process, thread)
+		if (READ_ONCE(thread->mm) == mm) {
+			found = true;
+			goto out;
+		}
+out:
+	rcu_read_unlock();
+	return found;
+}
+
+/* Return: how many bonds the engine has; the first @room of them are in @live. */
+static u32 kph_live_fill(struct kph_engine *engine, struct kph_sva_live *live, u32 room)
+{
+	struct kph_bond *bond;
+	u32 n = 0;
+
+	mutex_lock(&engine->lock);
+	list_for_each_entry(bond, &engine->bonds, entry) {
+		if (n < room)
+			live[n] = (struct kph_sva_live){
+				.root = bond->root,
+				.pasid = bond->pasid,
+				.dead = !kph_mm_has_task(bond->mm),
+			};
+		n++;
+	}
+	mutex_unlock(&engine->lock);
+	return n;
+}
+
+/**
+ * kph_live() - list the live bonds of the file's device, whoever made them
+ * @file: of the device
+ * @arg: in: where to, and the room there; out: how many there are
+ *
+ * Return: 0, -EINVAL for a bad count, -ENOMEM, -EFAULT.
+ */
+long kph_live(struct kph_file *file, struct kph_sva_lives *arg)
+{
+	u32 room = arg->count;
+	struct kph_sva_live *live;
+	long ret = 0;
+
+	if (!room || room > KPH_SVA_LIVE_MAX)
+		return -EINVAL;
+	live = kvcalloc(room, sizeof(*live), GFP_KERNEL);
+	if (!live)
+		return -ENOMEM;
+	arg->count = kph_live_fill(file->engine, live, room);
+	if (copy_to_user(u64_to_user_ptr(arg->bonds), live, min(room, arg->count) * sizeof(*live)))
+		ret = -EFAULT;
+	kvfree(live);
+	return ret;
 }
 
 /* Return: 0, -ENODEV without an IOMMU, -ENOSPC if no PASID is left. */
@@ -256,7 +351,7 @@ void kph_bonds_end(struct kph_file *file)
 
 	xa_for_each(&file->bonds, i, bond) {
 		xa_erase(&file->bonds, i);
-		kph_bond_end(file->engine, bond);
+		kph_bond_end(file->engine, bond, 0);
 	}
 	xa_for_each(&file->globals, i, value) {
 		xa_erase(&file->globals, i);

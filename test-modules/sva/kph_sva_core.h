@@ -91,8 +91,9 @@ void kph_engine_leave(struct kph_engine *engine);
 u32 kph_engine_max_pasids(const struct kph_engine *engine);
 
 long kph_bind(struct kph_file *file, struct kph_sva_bind *bind, bool own);
-long kph_unbind(struct kph_file *file, u32 bond);
+long kph_unbind(struct kph_file *file, struct kph_sva_bond *arg);
 long kph_get_pasid(struct kph_file *file, struct kph_sva_bond *bond);
+long kph_live(struct kph_file *file, struct kph_sva_lives *arg);
 long kph_alloc_global(struct kph_file *file, struct kph_sva_global *global);
 long kph_free_global(struct kph_file *file, u32 pasid);
 long kph_count_global(struct kph_file *file, struct kph_sva_global *global);

@@ -100,6 +100,7 @@ union kph_arg {
 	struct kph_sva_facts facts;
 	struct kph_sva_bind bind;
 	struct kph_sva_bond bond;
+	struct kph_sva_lives lives;
 	struct kph_sva_global global;
 	struct kph_sva_dma dma;
 	struct kph_sva_counters counters;
@@ -116,9 +117,11 @@ static long kph_do_ioctl(struct kph_file *file, unsigned int cmd, union kph_arg 
 	case KPH_SVA_BIND_PASID:
 		return kph_bind(file, &arg->bind, true);
 	case KPH_SVA_UNBIND:
-		return kph_unbind(file, arg->bond.bond);
+		return kph_unbind(file, &arg->bond);
 	case KPH_SVA_GET_PASID:
 		return kph_get_pasid(file, &arg->bond);
+	case KPH_SVA_LIVE:
+		return kph_live(file, &arg->lives);
 	case KPH_SVA_ALLOC_GLOBAL:
 		return kph_alloc_global(file, &arg->global);
 	case KPH_SVA_FREE_GLOBAL:
@@ -160,7 +163,7 @@ static long kph_ioctl(struct file *filp, unsigned int cmd, unsigned long plain)
 	if ((_IOC_DIR(cmd) & _IOC_WRITE) && copy_from_user(&arg, user, size))
 		return -EFAULT;
 	ret = kph_do_ioctl(filp->private_data, cmd, &arg, plain);
-	if (ret >= 0 && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &arg, size))
+	if (ret != -ENOTTY && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(user, &arg, size))
 		return -EFAULT;
 	return ret;
 }

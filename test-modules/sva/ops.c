@@ -118,6 +118,7 @@ static void facts(struct reply *reply)
 
 	add_module(reply);
 	reply_bool(reply, "sva.fail_nth", failslab_ready());
+	reply_bool(reply, "sva.fail_pages", fail_pages_ready());
 	while (role_each(&state, role, device, sizeof(device)))
 		add_device(reply, role, device);
 	if (!state)
@@ -135,7 +136,9 @@ static void settle_notifiers(void)
 	close(fd);
 }
 
-static const struct op *const tables[] = { bond_ops, global_ops, dma_ops, load_ops, race_ops, storm_ops, NULL };
+static const struct op *const tables[] = {
+	bond_ops, global_ops, dma_ops, load_ops, sweep_ops, race_ops, storm_ops, NULL
+};
 
 const struct suite suite = {
 	.name = "sva",

@@ -2,7 +2,6 @@
 /* Bind, unbind and what is asked of a bond. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,18 +10,29 @@
 #include "ops_sva.h"
 
 #define FAILSLAB	"/sys/kernel/debug/failslab/"
-#define FAIL_NTH	"/proc/thread-self/fail-nth"	/* n: the nth fallible call fails; then reads 0 */
+#define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc/"
 #define NTH_MAX		INT32_MAX
+#define LIVE_USUAL	16	/* bonds of a device; more cost the kernel a larger allocation */
 
-/* Own bind if the request has a PASID. -ENOSYS: the module was built without it. */
+/* Own bind if the request has a PASID, with bind->fail_nth as it is. -ENOSYS: the module was built without it. */
 int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind)
 {
 	int64_t ret;
 
-	memset(bind, 0, sizeof(*bind));
 	bind->pasid = arg_u64(req, "pasid", 0);
 	ret = sva_ioctl(fd, arg_given(req, "pasid") ? KPH_SVA_BIND_PASID : KPH_SVA_BIND, bind);
 	return ret == -ENOTTY ? -ENOSYS : ret;
+}
+
+/* 0 or -errno. fail_nth may be NULL: no allocation fails. */
+int64_t sva_unbind(int fd, uint32_t bond, uint32_t *fail_nth)
+{
+	struct kph_sva_bond arg = { .bond = bond, .fail_nth = fail_nth ? *fail_nth : 0 };
+	int64_t ret = sva_ioctl(fd, KPH_SVA_UNBIND, &arg);
+
+	if (fail_nth)
+		*fail_nth = arg.fail_nth;
+	return ret;
 }
 
 /* Without these settings only atomic allocations fail, and each with a call trace on the console. */
@@ -31,29 +41,11 @@ bool failslab_ready(void)
 	return !write_small(FAILSLAB "ignore-gfp-wait", "N") && !write_small(FAILSLAB "verbose", "0");
 }
 
-int64_t sva_bind_failing(int fd, const struct request *req, unsigned int nth, struct kph_sva_bind *bind,
-			 bool *injected)
+/* The same for whole pages; by default only two or more at once fail. */
+bool fail_pages_ready(void)
 {
-	/* Opened before: what is left of n would hit the allocations of an open. */
-	int file = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	int64_t ret = -EIO;
-	char text[32];
-	int length;
-
-	if (file < 0)
-		return -errno;
-	length = snprintf(text, sizeof(text), "%u", nth);
-	if (pwrite(file, text, length, 0) != length)
-		goto out;
-	ret = sva_bind(fd, req, bind);
-	if (pread(file, text, 1, 0) != 1)
-		ret = -EIO;
-	*injected = *text == '0';
-	if (pwrite(file, "0", 1, 0) != 1)
-		ret = -EIO;
-out:
-	close(file);
-	return ret;
+	return !write_small(FAIL_PAGES "ignore-gfp-wait", "N") && !write_small(FAIL_PAGES "verbose", "0") &&
+	       !write_small(FAIL_PAGES "min-order", "0");
 }
 
 static int64_t op_open(const struct request *req, struct reply *reply)
@@ -71,17 +63,18 @@ static bool digits_only(const char *text)
 static int64_t bind_as_asked(int fd, const struct request *req, struct reply *reply, struct kph_sva_bind *bind)
 {
 	uint64_t nth = arg_u64(req, "fail_nth", 0);
-	bool injected;
 	int64_t ret;
 
+	*bind = (struct kph_sva_bind){ .fail_nth = nth };
 	if (!arg_given(req, "fail_nth"))
 		return sva_bind(fd, req, bind);
 	if (!nth || nth > NTH_MAX)
 		return reply_fail(reply, EPROTO, "fail_nth is 1 to 2147483647");
 	if (!failslab_ready())
 		return reply_fail(reply, EOPNOTSUPP, "no failslab in debugfs");
-	ret = sva_bind_failing(fd, req, nth, bind, &injected);
-	reply_bool(reply, "injected", injected);
+	fail_pages_ready();
+	ret = sva_bind(fd, req, bind);
+	reply_bool(reply, "injected", !bind->fail_nth);
 	return ret;
 }
 
@@ -122,7 +115,6 @@ static int64_t op_bind(const struct request *req, struct reply *reply)
 
 static int64_t op_unbind(const struct request *req, struct reply *reply)
 {
-	struct kph_sva_bond arg = { 0 };
 	int64_t ret = 0;
 	struct bond *bond = bond_get(req, reply, &ret);
 
@@ -133,8 +125,7 @@ static int64_t op_unbind(const struct request *req, struct reply *reply)
 		if (ret)
 			return ret;
 	}
-	arg.bond = bond->kernel;
-	ret = sva_ioctl(bond->device->fd, KPH_SVA_UNBIND, &arg);
+	ret = sva_unbind(bond->device->fd, bond->kernel, NULL);
 	/* Another process with the same file may have ended it. */
 	if (!ret || ret == -ENOENT)
 		bond_forget(bond);
@@ -182,6 +173,74 @@ static int64_t op_bonds(const struct request *req, struct reply *reply)
 	return 0;
 }
 
+/* Each thing that the IOMMU must have in its tables, a line each, in the words of x-query-iommu-tables. */
+static int64_t list_live(const char *device, FILE *out, uint64_t *count)
+{
+	static struct kph_sva_live live[KPH_SVA_LIVE_MAX];
+	struct kph_sva_lives arg = { .bonds = (uintptr_t)live, .count = LIVE_USUAL };
+	int fd = device_open(device);
+	int64_t ret;
+
+	if (fd < 0)
+		return fd == -ENODEV ? 0 : fd;
+	ret = sva_ioctl(fd, KPH_SVA_LIVE, &arg);
+	if (!ret && arg.count > LIVE_USUAL) {
+		arg.count = KPH_SVA_LIVE_MAX;
+		ret = sva_ioctl(fd, KPH_SVA_LIVE, &arg);
+	}
+	close(fd);
+	if (ret)
+		return ret;
+	if (arg.count > KPH_SVA_LIVE_MAX)
+		return -EOVERFLOW;
+	for (uint32_t i = 0; i < arg.count; i++) {
+		fprintf(out, "kind=entry device=%s pasid=%u", device, live[i].pasid);
+		if (live[i].dead)
+			fputs(" dead=true silent=true\n", out);
+		else
+			fprintf(out, " dead=false root=0x%llx\n", (unsigned long long)live[i].root);
+	}
+	*count += arg.count;
+	return 0;
+}
+
+/* Two roles may be one device. */
+static bool role_is_first(const char *role, const char *device)
+{
+	char other[64], its_device[64];
+	unsigned int state = 0;
+
+	while (role_each(&state, other, its_device, sizeof(its_device)) && strcmp(other, role))
+		if (!strcmp(its_device, device))
+			return false;
+	return true;
+}
+
+static int64_t op_live_bonds(const struct request *req, struct reply *reply)
+{
+	char role[64], device[64], *text = NULL;
+	unsigned int state = 0;
+	uint64_t count = 0;
+	int64_t ret = 0;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)req;
+	if (!out)
+		return -ENOMEM;
+	while (!ret && role_each(&state, role, device, sizeof(device)))
+		if (role_is_first(role, device))
+			ret = list_live(device, out, &count);
+	if (fclose(out) && !ret)
+		ret = -ENOMEM;
+	if (!ret) {
+		reply_u64(reply, "count", count);
+		reply_text(reply, "live", text);
+	}
+	free(text);
+	return ret;
+}
+
 static int64_t op_release(const struct request *req, struct reply *reply)
 {
 	int64_t error = 0;
@@ -204,6 +263,7 @@ const struct op bond_ops[] = {
 	{ "unbind", ACTOR, false, op_unbind, { WHICH, { "abort", ARG_BOOLEAN, false } } },
 	{ "get_pasid", ACTOR, false, op_get_pasid, { WHICH } },
 	{ "bonds", ACTOR, false, op_bonds, { } },
+	{ "live_bonds", SUPERVISOR, true, op_live_bonds, { } },
 	{ "release", ACTOR, false, op_release, { DEVICE } },
 	{ .name = NULL },
 };

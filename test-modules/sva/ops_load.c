@@ -12,7 +12,6 @@
 
 #define COUNT_MAX	10000000
 #define SETTLE_MS	5
-#define NTH_MAX		1000
 
 /* What a child tells its parent, in shared memory. */
 struct outcome {
@@ -35,6 +34,7 @@ static int64_t bind_patiently(int fd, const struct request *req, struct kph_sva_
 	uint64_t cpus;
 
 	for (;;) {
+		*bind = (struct kph_sva_bind){ 0 };
 		ret = sva_bind(fd, req, bind);
 		if (ret != -ENOSPC || now_ms() >= deadline)
 			return ret;
@@ -47,15 +47,12 @@ static void child(const struct request *req, struct outcome *outcome)
 {
 	int fd = device_open(role_device(arg_text(req, "device", "")));
 	struct kph_sva_bind bind;
-	struct kph_sva_bond bond;
 
 	outcome->ret = fd;
 	if (fd >= 0)
 		outcome->ret = bind_patiently(fd, req, &bind, &outcome->retries);
-	if (!outcome->ret && arg_bool(req, "unbind", true)) {
-		bond.bond = bind.bond;
-		outcome->ret = sva_ioctl(fd, KPH_SVA_UNBIND, &bond);
-	}
+	if (!outcome->ret && arg_bool(req, "unbind", true))
+		outcome->ret = sva_unbind(fd, bind.bond, NULL);
 	_exit(0);
 }
 
@@ -93,14 +90,10 @@ static int64_t op_churn(const struct request *req, struct reply *reply)
 
 static int64_t bind_and_unbind(int fd, const struct request *req)
 {
-	struct kph_sva_bind bind;
-	struct kph_sva_bond bond;
+	struct kph_sva_bind bind = { 0 };
 	int64_t ret = sva_bind(fd, req, &bind);
 
-	if (ret)
-		return ret;
-	bond.bond = bind.bond;
-	return sva_ioctl(fd, KPH_SVA_UNBIND, &bond);
+	return ret ? ret : sva_unbind(fd, bind.bond, NULL);
 }
 
 static int64_t op_churn_bind(const struct request *req, struct reply *reply)
@@ -120,46 +113,6 @@ static int64_t op_churn_bind(const struct request *req, struct reply *reply)
 	return ret;
 }
 
-/* One bind whose nth allocation fails, and its unbind. */
-static int64_t bind_failing(int fd, const struct request *req, unsigned int nth, bool *injected)
-{
-	struct kph_sva_bind bind;
-	struct kph_sva_bond bond;
-	int64_t ret = sva_bind_failing(fd, req, nth, &bind, injected);
-
-	if (ret)
-		return ret;
-	bond.bond = bind.bond;
-	return sva_ioctl(fd, KPH_SVA_UNBIND, &bond) ? -EIO : 0;
-}
-
-/* Every allocation of a bind fails once: each error path is taken, and none may leave anything behind. */
-static int64_t op_bind_failing(const struct request *req, struct reply *reply)
-{
-	uint64_t failed = 0, survived = 0;
-	bool injected = true;
-	struct device *device;
-	int64_t ret = 0;
-	unsigned int nth;
-
-	if (!failslab_ready())
-		return reply_fail(reply, EOPNOTSUPP, "no failslab in debugfs");
-	device = device_get(req, reply, &ret);
-	if (!device)
-		return ret;
-	for (nth = 1; nth <= NTH_MAX && injected; nth++) {
-		ret = bind_failing(device->fd, req, nth, &injected);
-		if (!injected)
-			break;
-		failed += !!ret;
-		survived += !ret;
-	}
-	reply_u64(reply, "allocations", nth - 1);
-	reply_u64(reply, "failed", failed);
-	reply_u64(reply, "survived", survived);
-	return ret;
-}
-
 #define DEVICE { "device", ARG_STRING, true }
 #define COUNT { "count", ARG_INTEGER, true }
 #define PASID { "pasid", ARG_INTEGER, false }
@@ -168,6 +121,5 @@ const struct op load_ops[] = {
 	{ "churn", ACTOR, false, op_churn, {
 		DEVICE, COUNT, PASID, { "unbind", ARG_BOOLEAN, false }, { "deadline_ms", ARG_INTEGER, false } } },
 	{ "churn_bind", ACTOR, false, op_churn_bind, { DEVICE, COUNT, PASID } },
-	{ "bind_failing", ACTOR, false, op_bind_failing, { DEVICE, PASID } },
 	{ .name = NULL },
 };

@@ -54,12 +54,11 @@ struct bond *bond_get(const struct request *req, struct reply *reply, int64_t *e
 /* 0 or -errno. */
 int64_t sva_ioctl(int fd, unsigned long command, void *arg);
 int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind);
-/* The same while the thread's nth allocation fails. *injected: whether there was an nth. */
-int64_t sva_bind_failing(int fd, const struct request *req, unsigned int nth, struct kph_sva_bind *bind,
-			 bool *injected);
+int64_t sva_unbind(int fd, uint32_t bond, uint32_t *fail_nth);
 bool failslab_ready(void);	/* whether allocations can be made to fail; sets it up */
+bool fail_pages_ready(void);	/* and whole pages */
 void global_forget(const struct device *device);
 
-extern const struct op bond_ops[], global_ops[], dma_ops[], load_ops[], race_ops[], storm_ops[];
+extern const struct op bond_ops[], global_ops[], dma_ops[], load_ops[], sweep_ops[], race_ops[], storm_ops[];
 
 #endif

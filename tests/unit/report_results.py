@@ -9,9 +9,13 @@ from typing import Any
 from harness.model import (
     Cell,
     IommuFault,
+    Known,
+    Measured,
     Outcome,
     Patch,
+    Pattern,
     Phase,
+    Place,
     Row,
     RunResult,
     Series,
@@ -52,8 +56,22 @@ UAF = Splat(
         "do_one",
         "last",
     ),
-    ("BUG: KASAN: slab-use-after-free in iommu_sva_unbind_device+0x1a/0x90", "Call Trace:"),
+    (
+        "BUG: KASAN: slab-use-after-free in iommu_sva_unbind_device+0x1a/0x90",
+        "Call Trace:",
+        " iommu_sva_unbind_device+0x1a/0x90",
+        " kph_release+0x30/0x50 [kph_sva]",
+    ),
     412,
+    places=(
+        Place("iommu_sva_unbind_device+0x1a/0x90", "refcount_dec", "include/linux/refcount.h", 401),
+        Place("iommu_sva_unbind_device+0x1a/0x90", "iommu_sva_unbind_device", "drivers/iommu/iommu-sva.c", 177),
+        Place("kph_release+0x30/0x50 [kph_sva]", "kph_release", "kph_sva_main.c", 88),
+    ),
+)
+KNOWN = Known(
+    Splat(SplatKind.LOCKDEP, "suspicious RCU usage in prq_event_thread", ("prq_event_thread",), ("x",), 90),
+    Pattern("suspicious RCU usage in *", "being worked on", link="https://example.org/1", origin="known.yaml:2"),
 )
 WARN = Splat(SplatKind.WARN, "WARNING in mm_pasid_drop", ("mm_pasid_drop",), ("WARNING: x",), 17, corrupted=True)
 NO_API = "the tree does not declare iommu_sva_bind_device_pasid()"
@@ -160,6 +178,7 @@ def failing() -> RunResult:
             steps=_STEPS,
             faults=_FAULTS,
             advice=("a failed own bind counts as an own bind",),
+            measured=(Measured("first bind", (("points", 9), ("kinds", "slab"), ("complete", True))),),
         ),
         _both("g12-killed-while-bound", ok, (Status.CRASH, "kernel panic: Fatal exception"), splats=(UAF, UAF)),
         *_own(2),
@@ -274,9 +293,24 @@ def motive_alone() -> RunResult:
     return _result(tuple(_row(row.scenario, row.base, None, False) for row in motive().rows), None)
 
 
+def known_splats() -> RunResult:
+    """Known splats on both sides and in boot, and a pattern of no use any more."""
+    rows = passing().rows
+    first = rows[0]
+    assert first.base and first.patched
+    base, patched = (dataclasses.replace(each, known=(KNOWN,)) for each in (first.base, first.patched))
+    first = dataclasses.replace(first, base=base, patched=patched)
+    result = _result((first, *rows[1:]), SERIES)
+    cells = tuple(dataclasses.replace(cell, known=(KNOWN,)) for cell in result.cells)
+    note = "known splat 'WARNING in f' (known.yaml:5) counts again: it was known until 7.3"
+    return dataclasses.replace(result, cells=cells, notes=(note,))
+
+
 def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
     """Every string that a guest, a mail or a suite can choose is hostile."""
-    splat = Splat(SplatKind.WARN, HOSTILE, (HOSTILE,), (HOSTILE, HOSTILE), 1)
+    places = (Place("f+0x1/0x2", HOSTILE, HOSTILE, 1), Place(HOSTILE, HOSTILE, HOSTILE, 1))
+    splat = Splat(SplatKind.WARN, HOSTILE, ("f", HOSTILE), (HOSTILE, " f+0x1/0x2"), 1, places=places)
+    known = Known(splat, Pattern(HOSTILE, HOSTILE, link=HOSTILE, until=HOSTILE, origin=HOSTILE))
     step = StepResult("1", HOSTILE, False, HOSTILE, HOSTILE, float("nan"))
     bad = Outcome(
         HOSTILE,
@@ -288,6 +322,7 @@ def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
         (),
         (HOSTILE,),
         Path("/" + HOSTILE.replace("\0", "")),
+        known=(known,),
     )
     fine = Outcome(HOSTILE, Status.PASS, "", -1.0)
     skip = Outcome(HOSTILE, Status.SKIP, HOSTILE, 0.0)
@@ -304,7 +339,9 @@ def hostile(targets: tuple[str, ...] = (HOSTILE,)) -> RunResult:
         series=Series((HOSTILE,), HOSTILE, (Patch(1, HOSTILE, HOSTILE, b"", (HOSTILE,), HOSTILE),)),
         suite=HOSTILE,
         channel=HOSTILE,
-        cells=tuple(Cell(target, Verdict.FAIL, (HOSTILE,), HOSTILE, rows, (splat,), facts) for target in targets),
+        cells=tuple(
+            Cell(target, Verdict.FAIL, (HOSTILE,), HOSTILE, rows, (splat,), facts, known=(known,)) for target in targets
+        ),
         phases=(Phase(HOSTILE, "base", float("nan"), HOSTILE, HOSTILE),),
     )
 
@@ -328,6 +365,7 @@ CASES = {
         flavours_differ,
         motive,
         motive_alone,
+        known_splats,
     )
 }
 

@@ -50,6 +50,15 @@ def test_modules_keep_their_load_order(tmp_path: Path, parts: tuple[Path, tuple[
     assert [found[name] for name in names] == [b"zeta.ko", b"alpha.ko"]
 
 
+def test_programs_have_a_folder_of_their_own(tmp_path: Path, parts: tuple[Path, tuple[Path, ...]]) -> None:
+    program = tmp_path / "iommufd"
+    program.write_bytes(b"program")
+    image = rootfs.guest_initrd(*parts, None, None, tmp_path / "initrd", (program,))
+    modes = {name: fields["mode"] for name, fields, _ in read(image.read_bytes())}
+    assert contents(image)["programs/iommufd"] == b"program"
+    assert stat.S_ISDIR(modes["programs"]) and stat.S_IMODE(modes["programs/iommufd"]) == 0o755
+
+
 def test_ssh_adds_the_root_and_the_keys_of_the_run(tmp_path: Path, parts: tuple[Path, tuple[Path, ...]]) -> None:
     root = tmp_path / "root.cpio"
     root.write_bytes(cpio.archive([cpio.file("usr/sbin/dropbear", b"server")]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -108,6 +109,48 @@ def test_a_line_without_end_is_refused(ends: tuple[socket.socket, socket.socket]
     threading.Thread(target=lambda: ends[1].sendall(b"x" * (LINE_LIMIT * 3)), daemon=True).start()
     with pytest.raises(GuestLost, match="without a newline"):
         _link(ends[0], tmp_path).call("ping", {}, None, 5)
+
+
+def test_a_reply_of_a_hundred_megabytes_is_refused_in_bounded_memory(
+    ends: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    def flood() -> None:
+        with contextlib.suppress(OSError):  # nobody reads it to its end
+            for _ in range(100):
+                ends[1].sendall(b'{"id":1,"x":"' + b"x" * (1 << 20))
+
+    thread = threading.Thread(target=flood, daemon=True)
+    thread.start()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(GuestLost, match="without a newline"):
+        _link(ends[0], tmp_path).call("read_file", {}, None, 30)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 < 20
+    assert (tmp_path / "protocol.log").stat().st_size < 1000
+    ends[0].close()
+    thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 60000,
+        b'{"id":1,"ret":"0"}',
+        b'{"id":1,"ret":null}',
+        b'{"id":1,"ret":0.5}',
+        b'{"id":1,"ret":0,"more":{"id":1}}',
+        b'{"id":1,"ret":0,"more":[1]}',
+        b'{"id":"1","ret":0}',
+        b'{"id":1.0,"ret":0}',
+        b'{"id":2,"ret":0}',
+        b"ok 1 - everything",
+    ],
+)
+def test_what_is_no_reply_is_not_taken_for_one(
+    ends: tuple[socket.socket, socket.socket], tmp_path: Path, line: bytes
+) -> None:
+    ends[1].sendall(line + b"\n")
+    with pytest.raises(GuestTimeout):
+        _link(ends[0], tmp_path).call("ping", {}, None, 0.05)
 
 
 def test_hello_comes_unasked(ends: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 import socket
 import time
 from pathlib import Path
@@ -52,3 +54,71 @@ def test_when_prompt_every_byte_is_seen_at_once(tmp_path: Path, monkeypatch: pyt
             assert seen.bytes == count
         guest.shutdown(socket.SHUT_WR)
         seen.join(5)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "HEAD", 1000)
+    monkeypatch.setattr(console, "TAIL", 100)
+
+
+def _flooded(tmp_path: Path, *chunks: bytes) -> Console:
+    guest, ours = socket.socketpair()
+    with guest, ours:
+        seen = Console(tmp_path / "log")
+        seen.prompt.set()
+        seen.start(ours)
+        for chunk in chunks:
+            guest.sendall(chunk)
+        guest.shutdown(socket.SHUT_WR)
+        seen.join(60)
+        assert seen.closed.is_set() and seen.bytes == sum(map(len, chunks))
+    return seen
+
+
+@pytest.mark.usefixtures("small")
+def test_what_a_flood_begins_and_ends_with_is_kept_and_the_cut_is_told(tmp_path: Path) -> None:
+    seen = _flooded(tmp_path, b"first words\n", b"x" * 70 * 1000, b"\nlast words\n")
+    for text in (seen.log.read_text(), seen.since(0)):
+        assert text.startswith("first words\n") and text.endswith("\nlast words\n")
+        assert len(text) < 1000 + 64 * 1024 + 200
+        (cut,) = re.findall(r"\n\[kph: (\d+) bytes of the console are not kept\]\n", text)
+        kept = len(re.sub(r"\n\[kph: .*\]\n", "", text))
+        assert kept + int(cut) == seen.bytes
+
+
+@pytest.mark.usefixtures("small")
+def test_marks_hold_in_what_is_kept_and_in_what_is_not(tmp_path: Path) -> None:
+    seen = _flooded(tmp_path, b"a" * 1500, b"b" * 99_400, b"c" * 100)
+    assert seen.since(seen.bytes - 5) == "ccccc" and seen.since(seen.bytes) == ""
+    middle = seen.since(2000)
+    assert middle.startswith("\n[kph: ") and middle.endswith("c" * 100)
+    assert seen.since(995).startswith("aaaaa\n[kph: ")
+
+
+@pytest.mark.usefixtures("small")
+def test_nothing_is_cut_of_what_fits(tmp_path: Path) -> None:
+    text = "".join(f"{number:09}\n" for number in range(105))
+    seen = _flooded(tmp_path, text.encode())
+    assert seen.since(0) == text == seen.log.read_text() and seen.since(998) == text[998:]
+
+
+def test_a_gigabyte_takes_bounded_memory_and_disk(tmp_path: Path) -> None:
+    """Lines that look like verdicts, control characters, and one line without an end."""
+    piece = b"ok 1 - all\x1b[2J\x00\r\n" + b'{"id":1,"ret":0}\n' + bytes(range(0x20)) + b"\xff" * 65000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seen = _flooded(tmp_path, *[piece] * ((1 << 30) // len(piece) + 1), b"\nKernel panic - not syncing: the end\n")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    assert seen.bytes >= 1 << 30
+    assert seen.panic() == "the end"
+    assert seen.log.stat().st_size < (console.HEAD + console.TAIL) * 1.1
+    assert grown < 100, f"{grown} MiB more"
+
+
+def test_a_full_disk_does_not_stop_the_reader(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full")
+    (tmp_path / "log").symlink_to(full)
+    seen = _flooded(tmp_path, b"x" * 10_000, b"\nKernel panic - not syncing: no space\n")
+    assert seen.panic() == "no space"

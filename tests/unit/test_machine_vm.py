@@ -27,8 +27,10 @@ def say(message):
     ports[-1].sendall(json.dumps(message).encode() + b"\\r\\n")
 version = {{"qemu": {{"major": 10, "minor": 2, "micro": 2}}, "package": ""}}
 say({{"QMP": {{"version": version, "capabilities": []}}}})
-while ports[-1].recv(65536):  # commands end without a new line
-    say({{"return": {{}}}})
+while command := ports[-1].recv(65536):  # commands end without a new line
+    asked = json.loads(command)
+    answer = [{{"thread-id": 1}}] if asked["execute"] == "query-cpus-fast" else {{}}
+    say({{"return": answer, **({{"id": asked["id"]}} if "id" in asked else {{}})}})
 """
 
 

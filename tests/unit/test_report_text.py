@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import unicodedata
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def test_golden(case: str, width: int) -> None:
 @pytest.mark.parametrize("case", results.CASES)
 def test_lines_fit_but_for_paths_and_titles(case: str, width: int) -> None:
     for line in render("text", results.CASES[case](), View(width)).splitlines():
-        whole = line.lstrip().startswith(("evidence", "replay", "drivers/"))
+        whole = line.lstrip().startswith(("evidence", "replay", "drivers/")) or re.search(r"\.c:\d+$|\.h:\d+ ", line)
         assert whole or len(line) <= width, line
 
 
@@ -56,6 +57,13 @@ def test_a_failure_that_shows_the_need_is_told_as_such() -> None:
     assert "2 of 5 scenarios pass (3 failed, which shows the need)." in " ".join(alone.split())
 
 
+def test_known_splats_are_told_with_the_reason_and_counted() -> None:
+    text = " ".join(render("text", results.known_splats()).split())
+    assert "3 suspicious RCU usage in prq_event_thread: being worked on (https://example.org/1)" in text
+    assert "NOTE: known splat 'WARNING in f' (known.yaml:5) counts again" in text
+    assert "Verdict: pass." in text
+
+
 def test_targets_are_side_by_side() -> None:
     text = render("text", results.targets_differ(), View(120))
     lines = [line.split() for line in text.splitlines()]
@@ -65,7 +73,7 @@ def test_targets_are_side_by_side() -> None:
         line[:8] == ["regressed", "p01-own-bind", "pass", "fail", "error", "error", "skip", "pass"] for line in lines
     )
     assert ["unknown", "arm-only", "-", "-", "error", "error", "-", "-", "as", "above"] in lines
-    assert "p01-own-bind on x86_64-vtd: regressed" in text and "SKIPPED on mine, base: 1 of 4" in text
+    assert "p01-own-bind on x86_64-vtd: regressed" in text and "SKIPPED on mine base: 1 of 4" in text
 
 
 def test_the_verdict_names_every_target_that_did_not_pass() -> None:

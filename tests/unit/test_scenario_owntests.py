@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 
 from harness.model import Outcome, Status
 from harness.scenario import load
-from harness.scenario.link import GuestLost, TraceEvent
-from harness.scenario.owntests import label, run_own_tests
+from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
+from harness.scenario.owntests import OwnTestsRun, label
 from harness.scenario.run import SystemClock
-from harness.scenario.schema import OwnTests
+from harness.scenario.schema import Carried, OwnTests
 from harness.scenario.steps import StepFailed
 
 KUNIT = "/sys/kernel/debug/kunit"
@@ -68,11 +69,16 @@ class Guest:
     def console_since(self, since: Any) -> str:
         return ""
 
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        return ()
+
 
 def _run(guest: Guest, folder: Path, pattern: str = f"{KUNIT}/*/results", limit: int = 1 << 20) -> tuple[Outcome, ...]:
     tests = OwnTests(files=(pattern,), limit=limit, missing="nothing")
     suite = load.load_suite("kunit")
-    return run_own_tests(suite, tests, guest, SystemClock(), scale=1.0, behaviours={}, folder=folder)
+    own = OwnTestsRun(suite, tests, guest, SystemClock(), scale=1.0, behaviours={}, folder=folder)
+    own.run()
+    return tuple(own.found)
 
 
 def test_every_text_is_read_and_kept(tmp_path: Path) -> None:
@@ -135,3 +141,149 @@ def test_the_suite_of_the_kernels_own_tests() -> None:
     assert suite.scenarios == () and suite.modules == () and suite.spec.roles == {}
     assert load.select(suite, ["anything*"]) == ()
     assert {"read_file", "list_folder"} <= set(suite.operations)
+
+
+# --- programs -------------------------------------------------------------------------
+TAP = """\
+TAP version 13
+1..3
+#  RUN           fd.open ...
+#            OK  fd.open
+ok 1 fd.open
+#  RUN           fd.map ...
+# fd.c:12:map:Expected 0 (0) == errno (22)
+not ok 2 fd.map
+#  RUN           fd.huge ...
+ok 3 fd.huge # SKIP no huge pages
+"""
+
+
+class Running(Guest):
+    """A guest in which a program prints ``pieces``, one at each look, and then ends as ``end`` says."""
+
+    def __init__(self, pieces: Sequence[str], end: Mapping[str, Any] | Exception | None) -> None:
+        super().__init__({})
+        self._pieces, self._end, self._time = list(pieces), end, 0.0
+        self.begun: list[tuple[str, Mapping[str, object], str | None]] = []
+
+    def now(self) -> float:
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("its looks are its pauses")
+
+    def begin(self, op: str, args: Mapping[str, object], actor: str | None = None) -> int:
+        self.begun.append((op, args, actor))
+        return 7
+
+    def finish(self, token: int, deadline: float) -> Mapping[str, Any]:
+        assert token == 7
+        self._time += deadline
+        path = str(self.begun[0][1]["out"])
+        if self._pieces:
+            self._files = {path: self._files.get(path, b"") + self._pieces.pop(0).encode()}
+            if self._pieces or self._end is None:
+                raise GuestTimeout("not yet")
+        if self._end is None:
+            raise GuestTimeout("never")
+        if isinstance(self._end, Exception):
+            raise self._end
+        return self._end
+
+
+def _program(folder: Path, guest: Running, scale: float = 1.0) -> OwnTestsRun:
+    suite = load.load_suite("iommufd")
+    suite = dataclasses.replace(suite, spec=suite.spec.model_copy(update={"setup": ()}))
+    assert suite.spec.ktap is not None
+    return OwnTestsRun(suite, suite.spec.ktap, guest, guest, scale=scale, behaviours={}, folder=folder)
+
+
+def _carried(folder: Path, *pieces: str, end: Mapping[str, Any] | Exception | None) -> dict[str, tuple[Status, str]]:
+    own = _program(folder, Running(pieces, end))
+    own.run(Carried(program="fd", args="-v"))
+    return {each.scenario: (each.status, each.reason) for each in own.found}
+
+
+@pytest.mark.parametrize("size", [1, 40, len(TAP)])
+def test_what_a_program_prints_is_read_while_it_runs(tmp_path: Path, size: int) -> None:
+    pieces = [TAP[at : at + size] for at in range(0, len(TAP), size)]
+    found = _carried(tmp_path, *pieces, end={"ret": 0, "status": 1})
+    assert found == {
+        "fd": (Status.FAIL, "1 of 3 tests failed"),
+        "fd/fd.open": (Status.PASS, ""),
+        "fd/fd.map": (Status.FAIL, "RUN           fd.map ... fd.c:12:map:Expected 0 (0) == errno (22)"),
+        "fd/fd.huge": (Status.SKIP, "no huge pages"),
+    }
+    assert (tmp_path / "fd.ktap").read_text() == TAP
+
+
+def test_the_agent_is_asked_for_the_program_by_an_actor_of_its_name(tmp_path: Path) -> None:
+    guest = Running([TAP], {"ret": 0, "status": 1})
+    _program(tmp_path, guest).run(Carried(program="fd", args="-v"))
+    ((op, args, actor),) = guest.begun
+    assert (op, actor) == ("run_program", "fd")
+    assert args == {"path": "/programs/fd", "args": "-v", "out": "/tmp/fd.ktap"}
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "reason"),
+    [
+        (PASSES, {"ended_by": "SIGSEGV"}, "SIGSEGV ended the program"),
+        (PASSES, {"status": 1}, "no test failed, but the program ended with status 1"),
+        (TAP[: TAP.index("not ok 2")], {"status": 1}, "the plan says 3 tests, 1 have a result"),
+        (
+            TAP[: TAP.index("not ok 2")],
+            {"ended_by": "SIGKILL"},
+            "SIGKILL ended the program; the plan says 3 tests, 1 have a result",
+        ),
+        ("", {"status": 127}, "there is no version line"),
+    ],
+)
+def test_an_end_that_the_text_does_not_tell_fails_the_whole(
+    tmp_path: Path, text: str, end: Mapping[str, Any], reason: str
+) -> None:
+    found = _carried(tmp_path, text, end={"ret": 0, **end})
+    assert found["fd"][0] is Status.FAIL and reason in found["fd"][1]
+    assert all(status is Status.PASS for name, (status, _) in found.items() if name != "fd")
+
+
+@pytest.mark.parametrize("status", [0, 4])
+def test_a_good_end_adds_nothing(tmp_path: Path, status: int) -> None:
+    found = _carried(tmp_path, "TAP version 13\n1..1\nok 1 a\n", end={"ret": 0, "status": status})
+    assert found == {"fd": (Status.PASS, ""), "fd/a": (Status.PASS, "")}
+
+
+def test_a_crash_leaves_the_results_before_it_and_says_where_it_was(tmp_path: Path) -> None:
+    text = TAP[: TAP.index("# fd.c:12")]
+    own = _program(tmp_path, Running([text, ""], GuestLost("kernel panic: Oops")))
+    with pytest.raises(GuestLost):
+        own.run(Carried(program="fd"))
+    assert [(each.scenario, each.status) for each in own.found] == [("fd/fd.open", Status.PASS)]
+    assert (own.label, own.at) == (
+        "fd",
+        "fd had told 1 results or more, the last line read: '#  RUN           fd.map ...'",
+    )
+    assert (tmp_path / "fd.ktap").read_text() == text
+
+
+@pytest.mark.parametrize(("scale", "looks"), [(1.0, 5), (3.0, 15)])
+def test_silence_is_a_hang_and_a_slow_guest_may_be_silent_longer(tmp_path: Path, scale: float, looks: int) -> None:
+    guest = Running([TAP[:60], *[""] * 3, TAP[60:100]], None)
+    own = _program(tmp_path, guest, scale)
+    with pytest.raises(GuestTimeout, match=f"fd has printed nothing for {looks} s"):
+        own.run(Carried(program="fd", silence=5.0))
+    assert guest.now() == 5 * 0.25 + looks + 0.25, "what it printed meanwhile counts"
+
+
+def test_a_program_that_cannot_start_is_no_result(tmp_path: Path) -> None:
+    own = _program(tmp_path, Running([], {"ret": -2, "errno": "ENOENT"}))
+    with pytest.raises(StepFailed, match="fd does not run: ENOENT"):
+        own.run(Carried(program="fd"))
+
+
+def test_a_program_that_prints_without_end_is_stopped(tmp_path: Path) -> None:
+    guest = Running(["x" * 5000] * 10, None)
+    own = _program(tmp_path, guest)
+    own._tests = OwnTests(run=(Carried(program="fd"),), limit=20000, missing="nothing")
+    with pytest.raises(StepFailed, match="is longer than 20000 bytes"):
+        own.run(Carried(program="fd"))

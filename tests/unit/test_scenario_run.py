@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.errors import InfraError
-from harness.model import Outcome, Status
+from harness.model import Measured, Outcome, Status
 from harness.scenario import yamlfile
 from harness.scenario.check import World, check_scenario
 from harness.scenario.language import Plain
@@ -49,6 +49,8 @@ class FakeGuest:
     free: int = 4
     events: list[TraceEvent] = field(default_factory=list)
     console: str = ""
+    rows: list[list[dict[str, Any]]] = field(default_factory=lambda: [[]])  # of the hardware, at each look
+    looks: int = 0  # at the hardware
     log: list[str] = field(default_factory=list)  # what was asked, in words
     deadlines: list[float] = field(default_factory=list)
     begun: list[tuple[str, Mapping[str, object], str | None]] = field(default_factory=list)
@@ -82,6 +84,10 @@ class FakeGuest:
 
     def console_since(self, since: tuple[int, int]) -> str:
         return self.console[since[1] :]
+
+    def hardware(self) -> Sequence[Mapping[str, Any]]:
+        self.looks += 1
+        return self.rows[min(self.looks, len(self.rows)) - 1]
 
 
 SUITE = load_suite("demo", DATA)
@@ -120,6 +126,16 @@ def test_a_pass_measures_runs_cleans_up_and_measures_again(guest: FakeGuest) -> 
         ("1", "alice: take device=left", True),
         ("2", "alice: give device=left ticket=1", True),
     ]
+
+
+def test_what_a_step_reports_is_told_whether_it_passes_or_not(guest: FakeGuest) -> None:
+    text = f"- {TAKE}, report: first}}\n- {TAKE}, report: second, expect: {{place: 4}}}}\n- {TAKE}, report: third}}"
+    outcome = run(guest, text)
+    assert outcome.status is Status.FAIL
+    assert outcome.measured == (
+        Measured("first", (("ticket", 1), ("place", 3))),
+        Measured("second", (("ticket", 2), ("place", 3))),
+    )
 
 
 def test_a_mismatch_ends_the_scenario_and_says_what_came(guest: FakeGuest) -> None:

@@ -66,17 +66,15 @@ def test_a_scenario_asks_for_what_it_uses(scenario: Scenario) -> None:
     needs, used = set(scenario.spec.requires), operations_of(scenario)
     pasid_by_driver = any(
         isinstance(step, DoStep | StartStep)
-        and (step.do if isinstance(step, DoStep) else step.start) in ("churn", "churn_bind", "race", "storm")
+        and (step.do if isinstance(step, DoStep) else step.start) in ("churn", "churn_bind", "sweep", "race", "storm")
         and {"pasid", "other_pasid"} & set(step.args)
         for step in steps_of(scenario)
     )
-    if scenario.spec.motivates is not None or scenario.spec.races:  # runs on every tree, and asks at each step
-        needs |= {name for step in steps_of(scenario) for name in step.if_}
+    # What it asks for at a step it does without elsewhere.
+    needs |= {name for step in steps_of(scenario) for name in step.if_}
     assert ("bind_own" in used or pasid_by_driver) == ("own_pasid" in needs)
     assert ("gp" in used) == ("enqcmd" in needs)
-    assert (any("fail_nth" in step.args for step in steps_of(scenario) if isinstance(step, DoStep))) == (
-        "failing_allocations" in needs
-    )
+    assert ("sweep" in used) == ("failing_allocations" in needs)
     assert ("hold_mm" not in used) or "page_faults" in needs
 
 
@@ -89,7 +87,9 @@ def test_a_scenario_for_a_rule_of_the_series_needs_the_series(scenario: Scenario
 
 @EVERY
 def test_the_id_says_what_it_is_about(scenario: Scenario) -> None:
-    assert re.fullmatch(r"(global|own|motive|data|life|enqcmd|stress|race|config|next)(-[a-z0-9]+)+", scenario.id)
+    assert re.fullmatch(
+        r"(global|own|motive|data|life|enqcmd|stress|race|sweep|tables|config|next)(-[a-z0-9]+)+", scenario.id
+    )
     assert not scenario.id.startswith("own-") or "own_pasid" in scenario.spec.requires
     assert 20 <= len(scenario.summary) <= 120 and not scenario.summary.endswith(".")
 
@@ -101,6 +101,12 @@ def test_a_scenario_that_traces_faults_expects_them(scenario: Scenario) -> None:
     assert not traced, "a fault step does not depend on the IOMMU"
     if any(isinstance(step, FaultStep) for step in steps_of(scenario)):
         assert scenario.spec.faults == "expected"
+
+
+@EVERY
+def test_a_sweep_tells_its_points_each_under_a_name_of_its_own(scenario: Scenario) -> None:
+    names = [step.report for step in steps_of(scenario) if isinstance(step, DoStep) and step.do == "sweep"]
+    assert all(names) and len(names) == len(set(names))
 
 
 def test_summaries_differ() -> None:

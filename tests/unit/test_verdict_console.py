@@ -84,6 +84,26 @@ def test_lines_and_bytes_say_the_same(log: Path) -> None:
     assert console.panicked(data.split(b"\n")) == console.read(data).panic
 
 
+# One for each way in which a report ends: by a rule, a mark, the end of its trace, the next report.
+_CUT = (
+    "kasan-two-cpus-kasan",
+    "ubsan-shift",
+    "lockdep-rcu-usage",
+    "lockdep-rcu-sleep",
+    "lockdep-double-rcu",
+    "base-list",
+)
+
+
+@pytest.mark.parametrize("name", _CUT)
+def test_a_report_that_is_cut_at_any_line_has_its_title_or_says_that_it_may_not(name: str) -> None:
+    lines = (SAMPLES / f"x86-{name}.log").read_bytes().splitlines(keepends=True)
+    whole = {(splat.kind, splat.title) for splat in console.read(b"".join(lines)).splats}
+    cuts = [console.read(b"".join(lines[:end])).splats for end in range(len(lines) + 1)]
+    assert {(splat.kind, splat.title) for splats in cuts for splat in splats if not splat.corrupted} == whole
+    assert any(splat.corrupted for splats in cuts for splat in splats)
+
+
 @pytest.mark.parametrize("size", [1, 7, 4096])
 @pytest.mark.parametrize("name", ["x86-two-cpus", "x86-slab", "hostile-bytes", "x86-warn-panic"])
 def test_chunks_of_any_size_say_the_same(name: str, size: int) -> None:

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from harness.cache import Cache
-from harness.proc import Door
 from tests.vm.conftest import ALL, ROOT, Kph
+from tests.vm.upstream import byhand, source
 
 SUITE = "arm-smmu-v3-kunit-test"
 BROKEN = ROOT / "tests/data/broken"
-SOURCE = "drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-test.c"
+PT = "drivers/iommu/generic_pt"
+# Target -> suite -> where its cases are. VT-d uses two formats of page tables.
+SUITES = {
+    "arm64-smmuv3": {
+        SUITE: "drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-test.c",
+        "io-pgtable-arm-test": "drivers/iommu/io-pgtable-arm-selftests.c",
+    },
+    "x86_64-vtd": {
+        f"{form}_{kind}_test": f"{PT}/kunit_{file}.h"
+        for form in ("vtdss", "x86_64")
+        for kind, file in (("fmt", "generic_pt"), ("iommu", "iommu_pt"))
+    },
+}
+# The format's header lacks what the case is about.
+NOT_BUILT = {"x86_64_fmt_test": {"test_dirty"}}
 
 
 # A kernel of its own: with the others, a cold run of everything would take longer than half an hour.
-own_kernel = pytest.mark.skipif(not ALL, reason="make vm-all builds a kernel with KUnit")
-
-
-def _declared(tree: Mapping[str, str]) -> list[str]:
-    """Names of the cases in the tree's own source."""
-    cache, door = Cache.default(), Door()
-    for repo in sorted(cache.room("trees").glob("*.git")):
-        git = ["git", f"--git-dir={repo}", "show", f"{tree['commit']}:{SOURCE}"]
-        done = door.run(git, timeout=60, check=False)
-        if done.status == 0:
-            return re.findall(r"^\tKUNIT_CASE\((\w+)\)", done.output, re.MULTILINE)
-    raise AssertionError("no cache has the tree")
+own_kernel = pytest.mark.skipif(not ALL, reason="make vm-all builds kernels with KUnit")
 
 
 @own_kernel
-def test_every_case_of_the_source_is_a_scenario(kph: Kph) -> None:
-    ran = kph("--suite", "kunit", target="arm64-smmuv3")
+@pytest.mark.parametrize("target", sorted(SUITES))
+def test_every_case_of_the_source_is_a_scenario_and_ends_as_on_the_console(
+    kph: Kph, tmp_path: Path, target: str
+) -> None:
+    ran = kph("--suite", "kunit", target=target)
     assert ran.status == 0
     rows = ran.rows()
-    declared = _declared(ran.report["tree"])
-    assert len(declared) >= 20
-    assert [name.removeprefix(f"{SUITE}/") for name in rows if name.startswith(f"{SUITE}/")] == declared
-    assert rows[SUITE]["base"]["status"] == "pass"
-    assert all(rows[f"{SUITE}/{name}"]["base"]["status"] == "pass" for name in declared)
+    told = {name: row["base"]["status"] for name, row in rows.items()}
+    assert {name.partition("/")[0] for name in rows} == set(SUITES[target])
+    printed = byhand.results(byhand.console(ran.folder, (), tmp_path))
+    for suite, path in SUITES[target].items():
+        declared = source.kunit_cases(source.show(ran.report["tree"], path))
+        built = [name for name in declared if name not in NOT_BUILT.get(suite, ())]
+        assert [name.partition("/")[2] for name in rows if name.startswith(f"{suite}/")] == built and built
+        assert told[suite] == "pass"
+        assert all(told[f"{suite}/{name}"] in ("pass", "skip") for name in built)
+        # On the console a suite's line follows those of its cases.
+        end = printed.index((suite, "pass", 0))
+        cases = [(name, status) for name, status, depth in printed[:end] if depth == 4][-len(built) :]
+        assert cases == [(name, told[f"{suite}/{name}"]) for name in built]
 
 
 @own_kernel

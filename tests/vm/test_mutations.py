@@ -36,12 +36,16 @@ def test_a_harmful_mutation_is_caught_where_the_table_says(kph: Kph, name: str) 
     _not_now(name)
     catcher = HARMFUL[name]["caught_by"]
     target = HARMFUL[name].get("target", "x86_64-vtd")
-    ran = kph("--series", SERIES, "--series", FOLDER / f"{name}.patch", "--scenario", catcher, target=target)
+    flavour, wanted = HARMFUL[name].get("flavour", "base"), HARMFUL[name].get("title", "")
+    options = ("--scenario", catcher, "--flavour", flavour)
+    ran = kph("--series", SERIES, "--series", FOLDER / f"{name}.patch", *options, target=target)
     assert ran.status == 1
     row = ran.rows()[catcher]
     splats = row["patched"].get("splats", [])
     assert row["patched"]["status"] in BAD or splats, row
     assert row["change"] in ("regressed", "new failure"), row
+    told = [row["patched"]["reason"], *(splat["title"] for splat in splats)]
+    assert any(wanted in each for each in told), told
     assert (ran.folder / "patched" / catcher / "replay.sh").exists()
 
 

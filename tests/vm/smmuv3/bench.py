@@ -116,6 +116,11 @@ class Bench:
         self._monitor.cmd("cont")
         return dict(found)
 
+    def tables(self, everything: bool = False) -> dict[str, Any]:
+        """What the SMMU would use now; ``everything``: also what is kept and right."""
+        found: Any = self._monitor.cmd("x-query-iommu-tables", all=everything)
+        return dict(found)
+
     def refusals(self) -> tuple[str, ...]:
         """The events ``smmuv3_dma_fault`` so far: transactions refused for good."""
         lines = (self.folder / "trace.log").read_text().splitlines()

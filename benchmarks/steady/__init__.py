@@ -1,0 +1,1 @@
+"""The same run many times over: does any verdict differ?"""

@@ -1,0 +1,35 @@
+"""The reference series on kernels of every flavour that looks for mistakes, on every target."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.vm.conftest import ALL, SERIES, Kph
+
+FLAVOURS = ("kasan", "lockdep", "ubsan", "leak", "faults")
+
+
+@pytest.mark.skipif(not ALL, reason="NOT RUN: builds ten kernels (half an hour); make flavours has it")
+def test_the_reference_series_passes_with_every_flavour_on_every_target(kph: Kph) -> None:
+    ran = kph("--series", SERIES, "--flavour", ",".join(FLAVOURS), target="all")
+    assert ran.status == 0
+    cells = ran.report["targets"]
+    assert sorted((cell["name"], cell["flavour"]) for cell in cells) == sorted(
+        (target, flavour) for target in ("arm64-smmuv3", "x86_64-vtd") for flavour in FLAVOURS
+    )
+    for cell in cells:
+        assert cell["verdict"] == "pass" and not cell["boot_splats"]
+    for row in ran.report["scenarios"]:
+        for side in ("base", "patched"):
+            assert not row[side]["splats"], (row["flavour"], row["id"])
+        assert row["patched"]["status"] in ("pass", "skip"), row
+    # A kernel that fails more must not be the reason for skipping more.
+    skips = {
+        (cell["name"], cell["flavour"]): sum(
+            row["patched"]["status"] == "skip"
+            for row in ran.report["scenarios"]
+            if (row["target"], row["flavour"]) == (cell["name"], cell["flavour"])
+        )
+        for cell in cells
+    }
+    assert all(count <= 15 for count in skips.values()), skips
