@@ -33,12 +33,6 @@ static bool ends(enum act act)
 	return act == EXIT || act == EXEC || act == KILL;
 }
 
-/* Whether a round ends the process. */
-static bool deadly(const struct race *race)
-{
-	return ends(race->sides[0].act) || ends(race->sides[1].act);
-}
-
 /* 0, or -errno. */
 static int64_t one_life(struct race *race)
 {
@@ -59,12 +53,12 @@ static int64_t one_life(struct race *race)
 			continue;
 		if (waitpid(pids[i], &status, 0) != pids[i])
 			return -errno;
-		if (WIFSIGNALED(status) && !(deadly(race) && WTERMSIG(status) == SIGKILL))
+		if (WIFSIGNALED(status) && !(race->deadly && WTERMSIG(status) == SIGKILL))
 			race_wrong(race, &race->sides[i], "its process died of", sigabbrev_np(WTERMSIG(status)));
 		else if (WIFEXITED(status) && WEXITSTATUS(status))
 			race_wrong(race, &race->sides[i], "its process", "could not start");
 	}
-	race->tally.rounds += deadly(race);
+	race->tally.rounds += race->deadly;
 	return 0;
 }
 
@@ -163,12 +157,13 @@ static int64_t op_race(const struct request *req, struct reply *reply)
 	if (!race)
 		return ret;
 	ret = 0;
-	fresh = arg_bool(req, "fresh", false) || deadly(race);
+	race->deadly = ends(race->sides[0].act) || ends(race->sides[1].act);
+	fresh = arg_bool(req, "fresh", false) || race->deadly;
 	while (!ret && !race->broken && !race->last && race->tally.rounds < rounds) {
 		race->rounds = fresh ? 1 : rounds;
 		ret = one_life(race);
 		race->life++;
-		race->last |= race->tally.rounds >= LEAST_ROUNDS && clock_ns() > race->end_ns;
+		race->last |= race_over(race);
 	}
 	report(reply, race, race->last && race->tally.rounds < rounds);
 	race_free(race);

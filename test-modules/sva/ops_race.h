@@ -14,7 +14,6 @@
 #include "ops_moves.h"
 
 #define HELD_MAX	8
-#define LEAST_ROUNDS	10	/* also when the time is up: a race that did not happen shows nothing */
 
 enum act { BIND, UNBIND, TRANSFER, EXIT, EXEC, KILL, NOTHING };
 
@@ -42,7 +41,7 @@ struct tally {
 struct race {			/* shared by all processes */
 	struct side sides[2];
 	struct tally tally;
-	bool processes;
+	bool processes, deadly;	/* deadly: a round ends the process */
 	unsigned int held;
 	uint64_t seed, life;	/* a life: the processes of one or more rounds */
 	uint64_t rounds;	/* of this life */
@@ -58,6 +57,7 @@ struct race {			/* shared by all processes */
 
 void race_wrong(struct race *race, const struct side *side, const char *what, const char *how);
 void *race_side(void *side);	/* its rounds of one life */
+bool race_over(const struct race *race);	/* no further round */
 const char *error_name(int64_t ret);
 
 #endif

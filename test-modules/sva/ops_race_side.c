@@ -12,11 +12,17 @@
 #include "ops_race.h"
 
 #define AFTER_EVERY	8	/* rounds: each look at what must be refused costs an IOMMU fault */
+/* Also when the time is up, for a race that did not happen shows nothing; those of a deadly race are long. */
+#define LEAST_ROUNDS	10
+#define LEAST_DEATHS	4
+#define MISSED_NS	10000000000	/* to wait longer for a first moment at which both sides ran */
 #define LOOKS		400000	/* at the other side, some milliseconds, before sleeping */
 #define QUICK		300	/* looks: the other side has a CPU */
 #define QUICK_MEETINGS	3
 #define TRIES		12
 #define DELAY_BITS	12	/* one side is up to so many steps later, in powers of two */
+#define DELAY_PAGE	1048576	/* steps: a page request takes as long as many binds */
+#define HOLD_MS		10	/* for which a page request has to wait for the mm's lock */
 
 void race_wrong(struct race *race, const struct side *side, const char *what, const char *how)
 {
@@ -97,15 +103,20 @@ static void end_process(enum act act)
 	_exit(0);
 }
 
-static void wait_a_little(struct draw *draw)
+static void wait_a_little(const struct race *race, struct draw *draw)
 {
-	uint32_t steps = draw_below(draw, 1u << draw_below(draw, DELAY_BITS + 1));
+	bool page = race->sides[0].act == TRANSFER || race->sides[1].act == TRANSFER;
+	uint32_t steps = draw_below(draw, page ? DELAY_PAGE : 1u << draw_below(draw, DELAY_BITS + 1));
 
 	for (volatile uint32_t i = 0; i < steps; i++)
 		;
 }
 
-/* By the PASID of what the other side holds: nothing of ours keeps that bond. 0, -EIO if it is refused. */
+/*
+ * By the PASID of what the other side holds: nothing of ours keeps that bond. The
+ * mm is locked, or the page would be there before the other side comes. 0, -EIO
+ * if the transfer is refused.
+ */
 static int64_t ask_for_page(struct side *side)
 {
 	struct race *race = side->race;
@@ -113,6 +124,7 @@ static int64_t ask_for_page(struct side *side)
 	enum reach reach;
 
 	move.fd = side->move.fd;
+	sva_ioctl(move.fd, KPH_SVA_HOLD_MM, (void *)HOLD_MS);
 	reach = move_write(&move, side->page, race->tally.rounds, true);
 	if (reach == MANGLED || reach == STUCK)
 		race_wrong(race, side, "a transfer", reach_name(reach));
@@ -123,7 +135,7 @@ static void act(struct side *side, struct draw *draw)
 {
 	struct race *race = side->race;
 
-	wait_a_little(draw);
+	wait_a_little(race, draw);
 	side->begun = atomic_fetch_add(&race->tick, 1);
 	switch (side->act) {
 	case BIND:
@@ -217,6 +229,15 @@ static void look_at_ended(struct race *race, struct side *side)
 		race_wrong(race, side, "a transfer after the last unbind", reach_name(reach));
 }
 
+bool race_over(const struct race *race)
+{
+	int64_t late = clock_ns() - race->end_ns;
+
+	if (race->tally.rounds < (race->deadly ? LEAST_DEATHS : LEAST_ROUNDS))
+		return false;
+	return late > (race->deadly || race->tally.overlapped ? 0 : MISSED_NS);
+}
+
 static void count(struct race *race)
 {
 	const struct side *first = &race->sides[0], *second = &race->sides[1];
@@ -238,7 +259,7 @@ static void count(struct race *race)
 	}
 	tally->overlapped += first->begun < second->ended && second->begun < first->ended;
 	tally->rounds++;
-	race->last = tally->rounds >= LEAST_ROUNDS && clock_ns() > race->end_ns;
+	race->last = race_over(race);
 }
 
 static bool round_of(struct race *race, struct side *side, struct draw *draw)
