@@ -10,6 +10,7 @@
 
 #define POINTS_MAX	2000
 #define ROUNDS_MAX	1000
+#define ROUNDS		5	/* calls for each point */
 #define LEAK_ROUNDS	4	/* fewer cannot be told from what the kernel does for itself */
 
 static const char *const call_names[CALLS] = { "bind", "unbind", "exit", "exec" };
@@ -70,7 +71,7 @@ static bool judge(const struct request *req, const struct sweep *sweep, uint32_t
 static void walk(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last,
 		 struct round *round, struct found *found)
 {
-	uint64_t rounds = arg_u64(req, "rounds", 8);
+	uint64_t rounds = arg_u64(req, "rounds", ROUNDS);
 
 	for (uint32_t nth = first; nth <= last; nth++) {
 		bool hit = false, killed = false, failed = false;
@@ -102,7 +103,7 @@ static void walk(const struct request *req, const struct sweep *sweep, uint32_t 
 static const char *walk_and_count(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last,
 				  struct round *round, struct found *found)
 {
-	uint64_t rounds = arg_u64(req, "rounds", 8);
+	uint64_t rounds = arg_u64(req, "rounds", ROUNDS);
 	struct census before;
 
 	if (rounds >= LEAK_ROUNDS)
@@ -144,7 +145,7 @@ static void sweep_all(const struct request *req, const struct sweep *sweep, stru
 static const char *parse(const struct request *req, struct sweep *sweep)
 {
 	const char *call = arg_text(req, "call", "");
-	uint64_t rounds = arg_u64(req, "rounds", 8), held;
+	uint64_t rounds = arg_u64(req, "rounds", ROUNDS), held;
 
 	while (sweep->call < CALLS && strcmp(call, call_names[sweep->call]))
 		sweep->call++;

@@ -30,6 +30,7 @@ NOT_HERE = (
     "for series with multi_pasid",
     "for series with drains_after_release",
     "for series with drains_at_last_unbind",
+    "for series with silent_after_release",
 )
 # ... and for another machine: a role or a capability that this one lacks, one scenario or more each.
 NOT_ON = {"x86_64-vtd": (), "arm64-smmuv3": ("the kernel does not believe in ENQCMD",)}
