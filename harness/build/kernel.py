@@ -154,7 +154,9 @@ class Workshop:
             made = self._make(slot, what, f"modules-{side}", (module.goal(slot.out),))
         with tempfile.TemporaryDirectory(prefix=f".{suite.name}.", dir=modules.folder) as scratch:
             source = Path(scratch) / "source"
-            shutil.copytree(suite.folder, source, ignore=shutil.ignore_patterns("scenarios"))
+            source.mkdir()
+            for file in filter(lambda each: module.is_source(each.name), suite.folder.iterdir()):
+                shutil.copy2(file, source)
             words = (f"M={source}", f"KPH_INCLUDE={' '.join(map(str, suite.includes))}", "modules")
             if isinstance(made, Built):
                 module.export(slot.out)

@@ -176,10 +176,15 @@ def named_by(kbuild: str) -> frozenset[str]:
     return frozenset(posixpath.normpath(each) for each in re.findall(r"\$[({]srctree[)}]/([\w./+-]+)", kbuild))
 
 
+def is_source(name: str) -> bool:
+    """Whether the file of a suite's folder can be part of its module: ``ops*`` are the agent's."""
+    return name in _KBUILD or (name.endswith((".c", ".h")) and not name.startswith("ops"))
+
+
 def _sources(suite: Suite) -> list[str | bytes]:
     parts: list[str | bytes] = []
     for folder in (suite.folder, *suite.includes):
         for file in sorted(folder.glob("*")):
-            if file.is_file() and (file.suffix in (".c", ".h") or file.name in _KBUILD):
+            if file.is_file() and is_source(file.name):
                 parts += [file.name, file.read_bytes()]
     return parts

@@ -102,6 +102,15 @@ def test_other_sources_of_the_suite_are_another_module(yard: Yard) -> None:
     assert yard.asked() == ["prepare", "module"] and other.identity != first.identity
 
 
+def test_what_the_agent_is_made_of_is_not_the_modules(yard: Yard) -> None:
+    tree = yard.tree()
+    _, first = built(yard, tree)
+    yard.asked()
+    for name in ("ops.c", "ops_more.c", "ops.h", "ops.yaml", "suite.yaml"):
+        (yard.suite.folder / name).write_text("#error not for the module\n")
+    assert built(yard, tree)[1] == first and yard.asked() == []
+
+
 def test_a_reused_module_is_what_a_build_would_give(yard: Yard) -> None:
     _, module = built(yard, yard.tree())
     tree = yard.tree(init__main_dot_c=FILES["init/main.c"] + "int more;\n")

@@ -50,7 +50,9 @@ def test_a_harmful_mutation_is_caught_where_the_table_says(kph: Kph, name: str) 
 
 
 @pytest.mark.parametrize("name", UNHARMFUL)
-def test_an_unharmful_mutation_passes_the_whole_suite(kph: Kph, name: str) -> None:
+def test_an_unharmful_mutation_passes_the_suite(kph: Kph, name: str) -> None:
     _not_now(name)
-    ran = kph("--series", SERIES, "--series", FOLDER / f"{name}.patch")
+    # What takes longest once in a while only.
+    chosen = () if ALL else ("--scenario", "[!rs]*", "--scenario", "sweep-own-*", "--scenario", "race-two-*")
+    ran = kph("--series", SERIES, "--series", FOLDER / f"{name}.patch", *chosen)
     assert ran.status == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.vm.conftest import SERIES, Kph, Ran
 
-CHOSEN = ("--scenario", "*-first-bind", "--scenario", "motive-*")
+CHOSEN = ("--scenario", "[go]*-first-bind", "--scenario", "motive-*")
 
 
 def _statuses(ran: Ran) -> dict[str, tuple[str, str]]:
