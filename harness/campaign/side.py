@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from harness.machine.snapshot import Snapshot, SnapshotFailed
 from harness.model import Outcome, Splat, Status
 from harness.proc import Door
 from harness.scenario.link import GuestLost, GuestTimeout
+from harness.scenario.load import is_chosen
 from harness.scenario.owntests import OwnTestsRun
 from harness.scenario.schema import Carried, OwnTests, Plain, Scenario, Suite
 from harness.scenario.steps import AgentRefused, StepFailed
@@ -120,7 +120,7 @@ class SideRunner:
                 outcomes += found
                 cut += [end] if end else []
                 splats += guest.splats()
-        chosen = [each for each in outcomes if any(fnmatchcase(each.scenario, word) for word in patterns or "*")]
+        chosen = [each for each in outcomes if is_chosen(each.scenario, patterns)]
         # Beside results there must be the end of what has none: whatever was asked for may be among it.
         chosen += cut if outcomes else []
         return self._result(tuple(chosen), "", tuple(splats), cut[0] if cut else None if outcomes else missing)

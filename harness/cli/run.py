@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATTERN",
-        help="only these; may be repeated, takes wildcards",
+        help="only these, or with ! before it all but these; may be repeated, takes wildcards",
     )
     add("--expect", action="append", default=[], metavar="NAME=VALUE", help="which behaviour the suite expects")
     add(

@@ -61,7 +61,8 @@ def load_suite(name: str, root: Path | None = None) -> Suite:
 
 
 def select(suite: Suite, patterns: Sequence[str]) -> tuple[Scenario, ...]:
-    """The scenarios whose id matches one of ``patterns`` (``own-*``), all of them if there is none.
+    """The scenarios whose id matches one of ``patterns`` (``own-*``), all of them if there is none; but none of those
+    that match one with ``!`` before it.
 
     Tests that the guest carries out itself are not known before: there is none of them. Raises UserError when a pattern
     matches nothing.
@@ -70,14 +71,25 @@ def select(suite: Suite, patterns: Sequence[str]) -> tuple[Scenario, ...]:
         return ()
     ids = [scenario.id for scenario in suite.scenarios]
     for pattern in patterns:
-        if not fnmatch.filter(ids, pattern):
-            near = difflib.get_close_matches(pattern, ids, 1)
+        if not fnmatch.filter(ids, pattern.removeprefix("!")):
+            near = difflib.get_close_matches(pattern.removeprefix("!"), ids, 1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise UserError(
                 f"suite {suite.name} has no scenario {pattern!r}", f"{hint}known scenarios: {', '.join(ids)}"
             )
-    wanted = {name for pattern in patterns or ("*",) for name in fnmatch.filter(ids, pattern)}
-    return tuple(scenario for scenario in suite.scenarios if scenario.id in wanted)
+    wanted = tuple(scenario for scenario in suite.scenarios if is_chosen(scenario.id, patterns))
+    if not wanted:
+        raise UserError(f"no scenario of suite {suite.name} is left", "fewer patterns with ! leave out less")
+    return wanted
+
+
+def is_chosen(name: str, patterns: Sequence[str]) -> bool:
+    """Whether the test called ``name`` is one of those that ``patterns`` choose; see ``select``."""
+    chosen = [pattern for pattern in patterns if not pattern.startswith("!")] or ["*"]
+    left_out = [pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")]
+    return any(fnmatch.fnmatchcase(name, word) for word in chosen) and not any(
+        fnmatch.fnmatchcase(name, word) for word in left_out
+    )
 
 
 def choose_behaviours(suite: Suite, chosen: Iterable[str]) -> dict[str, Plain]:

@@ -10,7 +10,7 @@
 
 #define POINTS_MAX	2000
 #define ROUNDS_MAX	1000
-#define ROUNDS		5	/* calls for each point */
+#define ROUNDS		8	/* calls for each point */
 #define LEAK_ROUNDS	4	/* fewer cannot be told from what the kernel does for itself */
 
 static const char *const call_names[CALLS] = { "bind", "unbind", "exit", "exec" };

@@ -124,6 +124,11 @@ def test_select(root: Path) -> None:
     assert [each.id for each in select(suite, [])] == ["take-and-give", "take-when-fast"]
     assert [each.id for each in select(suite, ["*-fast"])] == ["take-when-fast"]
     assert [each.id for each in select(suite, ["take-when-fast", "take-*"])] == ["take-and-give", "take-when-fast"]
+    assert [each.id for each in select(suite, ["!*-fast"])] == ["take-and-give"]
+    assert [each.id for each in select(suite, ["!*-give", "take-*"])] == ["take-when-fast"]
+    for left_out, what in (("!*", "is left"), ("!own-*", "no scenario '!own-\\*'")):
+        with pytest.raises(UserError, match=what):
+            select(suite, [left_out])
     with pytest.raises(UserError, match="no scenario 'take-when-fats'") as caught:
         select(suite, ["take-and-give", "take-when-fats"])
     assert "did you mean take-when-fast" in caught.value.hint
