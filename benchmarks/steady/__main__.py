@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         last = runs[-1]
         found = len(differences(runs))
         print(f"{number}/{args.runs}: {last.verdict}, {last.seconds:.1f} s, differing so far: {found}", flush=True)
-    command = "make steady" + (f' ARGS="{" ".join(args.options)}"' if args.options else "")
+    command = f'make steady ARGS="--runs {args.runs} -- {shlex.join(args.options)}"'
     text = page(runs, machine.facts(Door()), command)
     args.out.write_text(text)
     print(text.split("**")[1])
