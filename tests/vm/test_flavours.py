@@ -23,13 +23,10 @@ def test_the_reference_series_passes_with_every_flavour_on_every_target(kph: Kph
         for side in ("base", "patched"):
             assert not row[side]["splats"], (row["flavour"], row["id"])
         assert row["patched"]["status"] in ("pass", "skip"), row
-    # A kernel that fails more must not be the reason for skipping more.
-    skips = {
-        (cell["name"], cell["flavour"]): sum(
-            row["patched"]["status"] == "skip"
-            for row in ran.report["scenarios"]
-            if (row["target"], row["flavour"]) == (cell["name"], cell["flavour"])
-        )
-        for cell in cells
-    }
-    assert all(count <= 15 for count in skips.values()), skips
+    # No flavour may be the reason for skipping more.
+    for target in ("arm64-smmuv3", "x86_64-vtd"):
+        skipped = {flavour: frozenset[str]() for flavour in FLAVOURS}
+        for row in ran.report["scenarios"]:
+            if row["target"] == target and row["patched"]["status"] == "skip":
+                skipped[row["flavour"]] |= {row["id"]}
+        assert len(set(skipped.values())) == 1, (target, skipped)
