@@ -79,6 +79,11 @@ class Workshop:
             return False
         return not suite.modules or not reads.module_differs(since, self._modules(suite).reads(key))
 
+    def reads(self, tree: Tree, suite: Suite) -> tuple[frozenset[str], frozenset[str]]:
+        """What the builds of the kernel and the module of ``tree``, which are in the store, read of it."""
+        own = self._modules(suite).reads(self.key(tree)) if suite.modules else frozenset()
+        return artifact.read_files(self._entry(tree)), own
+
     def key(self, tree: Tree) -> str:
         """Content key of the kernel."""
         return artifact.content_key(tree.content, self._recipe, self._compiler, self._wanted)

@@ -44,6 +44,20 @@ _UNREAD = "the series touches no file that the kernel's build reads, so this is 
 _SAME_IMAGE = "kernel and module are the base's, byte for byte"
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A side that can be carried out, or cannot."""
+
+    carry_out: Callable[[], SideResult]  # runs the suite, or says why it cannot
+    kernel: Kernel | None = None  # None: it does not build
+    module: Module | None = None
+
+    @property
+    def identity(self) -> str:
+        """Tells what is booted from everything else; empty when nothing was built."""
+        return f"{self.kernel.identity}-{self.module.identity}" if self.kernel and self.module else ""
+
+
 class CellRun:
     """``build()`` each side in turn, ``cell()`` at the end; suites run in a pool meanwhile.
 
@@ -81,12 +95,26 @@ class CellRun:
     def build(self, side: str, tree: Tree, pool: ThreadPoolExecutor) -> None:
         """Build ``side``, and begin its suite in a thread of ``pool``."""
         try:
-            work = self._prepared(side, tree)
+            work = self.prepare(side, tree)
         except KphError as error:
             hopeless = self._hopeless(error)
             self._running[side] = pool.submit(lambda: hopeless)
         else:
-            self._running[side] = pool.submit(self._guarded, side, work)
+            self._running[side] = pool.submit(self._guarded, side, work.carry_out)
+
+    def reads(self, tree: Tree) -> tuple[frozenset[str], frozenset[str]]:
+        """The files of ``tree`` that the builds of its kernel and of its module read, once it was prepared."""
+        return self._shop.reads(tree, _module_sources(self._request.suite))
+
+    def stored(self, tree: Tree) -> bool:
+        """Whether kernel and module of ``tree`` need not be built."""
+        self._plan_for = self._plan_for or self._machine()
+        return self._shop.stored(tree, _module_sources(self._request.suite)) is not None
+
+    @property
+    def _shop(self) -> Workshop:
+        assert self._workshop is not None, "there is no machine yet"
+        return self._workshop
 
     def cell(self) -> Cell:
         """What came of it; waits for the suites."""
@@ -96,7 +124,8 @@ class CellRun:
         return rows.cell(*names, summaries, results, self._accelerator, self._facts, self._request.suite.name)
 
     # --- in the order in which it happens ------------------------------------------
-    def _prepared(self, side: str, tree: Tree) -> Callable[[], SideResult]:
+    def prepare(self, side: str, tree: Tree) -> Prepared:
+        """Build ``side`` and all that its guest needs. Raises UserError and InfraError."""
         if self._unusable is not None:
             raise self._unusable  # of the side before; a QEMU that does not build takes its time to say so
         try:
@@ -104,19 +133,18 @@ class CellRun:
         except KphError as error:
             self._unusable = error
             raise
-        assert self._workshop is not None
-        built, note = self._built(self._workshop, side, tree)
+        built, note = self._built(self._shop, side, tree)
         if isinstance(built, BuildFailure):
             failure = built
-            return lambda: _not_built(failure)
+            return Prepared(lambda: _not_built(failure))
         programs = self._programs(side, tree)
         if isinstance(programs, BuildFailure):
-            return lambda: _not_built(programs)
+            return Prepared(lambda: _not_built(programs))
         plan = self._plan_for(self._guest(side, *built, programs))
         suite = self._suite_of(side, plan, built)
         images = Symbols(*built, self._target.kernel.cross_compile, self._door)
         patterns = known.valid(self._request.known, tree.version, datetime.date.today())
-        return lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note)
+        return Prepared(lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note), *built)
 
     def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
         """Kernel and module of ``side``, and what is to be said of them."""

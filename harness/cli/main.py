@@ -1,7 +1,8 @@
 """``kph``: finds the subcommands, and turns errors into exit codes (the only place that does).
 
 Exit status: 0 nothing wrong with the series, 1 the series fails, 2 bad usage or
-input, 3 the harness or host failed, 130 interrupted.
+input, 3 the harness or host failed, 130 interrupted. A command whose exit status
+``git bisect run`` reads adds its ERROR_STATUS to the last three.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import pkgutil
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn, Protocol, cast
@@ -24,7 +26,7 @@ from harness.errors import KphError
 class Command(Protocol):
     """What a module of this package has when it is a subcommand."""
 
-    NAME: str  # as typed
+    NAME: str  # as typed; its module has the same name, with _ for -
     HELP: str  # one line
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -40,7 +42,8 @@ def commands(word: str = "") -> tuple[Command, ...]:
     What the others import is not loaded then.
     """
     names = [each.name for each in pkgutil.iter_modules(cli.__path__)]
-    found = (importlib.import_module(f"harness.cli.{name}") for name in ([word] if word in names else names))
+    module = word.replace("-", "_")
+    found = (importlib.import_module(f"harness.cli.{name}") for name in ([module] if module in names else names))
     return tuple(cast(Command, module) for module in found if hasattr(module, "NAME"))
 
 
@@ -59,6 +62,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``kph`` command."""
     _hurry()
     words = sys.argv[1:] if argv is None else argv
+    offset = _error_status(words[0]) if words else 0
+    try:
+        return _main(words, offset)
+    except SystemExit as end:  # argparse has said what is wrong, or printed its help
+        raise SystemExit(end.code + offset if isinstance(end.code, int) and end.code else end.code) from None
+    except Exception:
+        if not offset:
+            raise
+        traceback.print_exc()
+        return offset + 3
+
+
+def _main(words: Sequence[str], offset: int) -> int:
     args = parser(words[0] if words else "").parse_args(words)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -66,12 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except KphError as error:
         print(f"kph: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.exit_status + offset
     except KeyboardInterrupt:
         print("kph: interrupted; nothing is left running, and what was built is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 141
+
+
+def _error_status(word: str) -> int:
+    """What the command called ``word`` adds to the exit status of errors."""
+    return next((getattr(each, "ERROR_STATUS", 0) for each in commands(word) if word == each.NAME), 0)
 
 
 def _hurry() -> None:

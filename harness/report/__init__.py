@@ -1,6 +1,7 @@
-"""One module per report format, found by being here.
+"""One module per report format of a run, found by being here.
 
-A module of this package that has NAME and ``render()`` is a format; see ``Format``.
+A module of this package that has NAME and ``render()`` is a format; see ``Format``. What reports on something else
+than a run is a package of its own below this one.
 """
 
 from __future__ import annotations
@@ -90,5 +91,6 @@ def _module(name: str) -> Format:
 
 
 def _modules() -> dict[str, Format]:
-    found = (importlib.import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__))
+    names = (each.name for each in pkgutil.iter_modules(__path__) if not each.ispkg)
+    found = (importlib.import_module(f"{__name__}.{name}") for name in names)
     return {module.NAME: cast(Format, module) for module in found if hasattr(module, "NAME")}

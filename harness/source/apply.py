@@ -60,6 +60,18 @@ def apply_series(tree: Tree, series: Series, cache: Cache, door: Door) -> Tree:
     return as_tree(_spec(tree, series), git, commit, tree.lineage)
 
 
+def is_applied(tree: Tree, patch: Patch, door: Door) -> bool:
+    """Whether ``tree`` has the change of ``patch`` already: it can be taken back, as it is, and not be made."""
+    with tempfile.TemporaryDirectory(prefix="kph-applied-") as scratch:
+        git = Git(door, tree.repo, index=Path(scratch) / "index")
+        git.run("read-tree", tree.commit)
+        file = Path(scratch) / "diff"
+        file.write_bytes(patch.diff)
+        words = ("apply", "--cached", "--check", "--whitespace=nowarn", f"-p{patch.strip}")
+        forward = git.run(*words, file, check=False)
+        return forward.status != 0 and git.run(*words, "--reverse", file, check=False).status == 0
+
+
 def _spec(tree: Tree, series: Series) -> str:
     return f"{tree.spec} + {series.title}"
 

@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from harness.cli import run
+from harness.cli import options, run
 from harness.errors import UserError
 from harness.machine import target as targets
 from harness.scenario import load as suites
@@ -15,16 +15,16 @@ from harness.scenario import load as suites
 @pytest.mark.parametrize("name", targets.known())
 @pytest.mark.parametrize("suite", suites.known_suites())
 def test_every_suite_sees_the_faults_of_every_target(suite: str, name: str) -> None:
-    run._faults(suites.load_suite(suite), targets.load(name))
+    options._faults(suites.load_suite(suite), targets.load(name))
 
 
 def test_faults_that_nobody_would_see_are_refused() -> None:
     suite, target = suites.load_suite("sva"), targets.load("x86_64-vtd")
     with pytest.raises(UserError, match="names no fault_events"):
-        run._faults(suite, target.model_copy(update={"fault_events": ()}))
+        options._faults(suite, target.model_copy(update={"fault_events": ()}))
     with pytest.raises(UserError, match="does not know the fault event amdvi_page_fault of"):
-        run._faults(suite, target.model_copy(update={"fault_events": ("vtd_dmar_fault", "amdvi_page_fault")}))
-    run._faults(suites.load_suite("kunit"), target.model_copy(update={"fault_events": ()}))
+        options._faults(suite, target.model_copy(update={"fault_events": ("vtd_dmar_fault", "amdvi_page_fault")}))
+    options._faults(suites.load_suite("kunit"), target.model_copy(update={"fault_events": ()}))
 
 
 def _options(*words: str) -> argparse.Namespace:

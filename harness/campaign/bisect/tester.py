@@ -1,0 +1,238 @@
+"""One commit: built, booted, the scenario run as often as asked, and read against the signature."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.campaign.bisect.journal import Trial
+from harness.campaign.bisect.prune import Reads
+from harness.campaign.bisect.signature import Mark, Reading, Signature, read, together
+from harness.campaign.cell import CellRun, Prepared
+from harness.campaign.request import Request
+from harness.campaign.result import SideResult
+from harness.campaign.slots import Slots
+from harness.errors import InfraError
+from harness.model import Outcome, Splat, Status, Tree
+from harness.proc import Door
+from harness.scenario.schema import Scenario
+from harness.ui import Ui
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the scenario."""
+
+    outcome: Outcome
+    boot_splats: tuple[Splat, ...]
+    booted: bool
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of one test, before anything is known of a signature."""
+
+    runs: tuple[Run, ...]
+    failure: str  # why there are none: it does not build, in one line; empty otherwise
+    identity: str
+    built: bool  # make was asked
+    build_seconds: float
+    seconds: float
+    evidence: Path
+
+
+class Tester:
+    """``test()`` from any thread; each lane has a work tree of its own, so that builds can go on beside each other."""
+
+    def __init__(
+        self, request: Request, scenario: Scenario | None, folder: Path, cache: Cache, door: Door, ui: Ui, slots: Slots
+    ) -> None:
+        """``scenario``: None when the suite's tests are the guest's own; then ``request.patterns`` names the one."""
+        self._request, self._scenario, self.folder = request, scenario, folder
+        self._cache, self._door, self._ui, self._slots = cache, door, ui, slots
+        self._qemu: Future[None] = Future()
+        self._qemu.set_result(None)
+        self._lock = threading.Lock()
+        self._made = 0  # evidence folders
+        self._known: dict[str, str] = {}  # identity -> name of what was tested with it
+        self._reads = Reads()
+
+    def learn(self, test: Trial) -> None:
+        """A test of before: its image need not be tested again."""
+        if test.identity and not test.shared:
+            self._known.setdefault(test.identity, test.name)
+
+    @property
+    def reads(self) -> Reads:
+        """What all builds so far read."""
+        return self._reads
+
+    def read_by(self, tree: Tree) -> None:
+        """Learn what the builds of ``tree`` read, if they are still in the cache."""
+        cell = self._cell(self.folder / "reads", 0, 1)
+        if cell.stored(tree):
+            self._learn(cell, tree)
+
+    def raw(self, name: str, tree: Tree, runs: int, first: int = 0) -> Runs:
+        """``runs`` runs on ``tree``, those numbered from ``first``: no two of one number are the same run, but a
+        number whose result is kept is not run again. Raises UserError and InfraError.
+        """
+        found = self._carry_out(name, tree, runs, first, {}, 0)
+        assert isinstance(found, Runs)
+        return found
+
+    def test(
+        self,
+        name: str,
+        tree: Tree,
+        signature: Signature,
+        runs: int,
+        first: int = 0,
+        known: Mapping[str, Trial] | None = None,
+        lane: int = 0,
+    ) -> Trial:
+        """Up to ``runs`` runs; they end with the first that has the symptom.
+
+        ``known``: tests by name; an image that one of them was made with is not tested again, unless it says too
+        little. ``lane``: which work tree to use.
+        """
+        if lane:
+            tree = dataclasses.replace(tree, lineage=f"{tree.lineage}-lane{lane}")
+        done: list[Runs] = []
+        left = runs
+        while left > 0:
+            batch = min(left, self._slots.number) if runs > 1 else 1
+            found = self._carry_out(name, tree, batch, first, {} if done else known or {}, runs)
+            if isinstance(found, Trial):
+                return found
+            done.append(found)
+            first, left = first + batch, left - batch
+            readings = [read(signature, run.outcome, run.boot_splats, run.booted) for run in found.runs]
+            if not readings or any(each.mark is not Mark.GOOD for each in readings):
+                break
+        return judged(name, done, signature, self.folder)
+
+    # --- in the order in which it happens ---------------------------------------
+    def _carry_out(
+        self,
+        name: str,
+        tree: Tree,
+        runs: int,
+        first: int,
+        known: Mapping[str, Trial],
+        fewest: int,
+    ) -> Runs | Trial:
+        """``fewest``: runs that a twin without the symptom must have to speak for this one."""
+        started = time.monotonic()
+        folder = self._evidence(name)
+        cell = self._cell(folder, first, runs)
+        stored = cell.stored(tree)
+        prepared = cell.prepare(short(name), tree)
+        built = time.monotonic() - started
+        if prepared.identity:
+            self._learn(cell, tree)
+        twin = known.get(self._twin(name, prepared))
+        if twin is not None and (twin.mark is not Mark.GOOD or twin.hidden >= fewest):
+            self._ui.say(f"{short(name)}: the very kernel of {short(twin.name)}, which is {twin.mark}")
+            return dataclasses.replace(
+                twin,
+                name=name,
+                built=not stored,
+                shared=twin.name,
+                seconds=time.monotonic() - started,
+                build_seconds=built,
+                evidence=twin.evidence,
+            )
+        found = self._runs(prepared, runs)
+        failure = "" if prepared.kernel else found[0].outcome.reason
+        return Runs(
+            found if prepared.kernel else (),
+            failure,
+            prepared.identity,
+            not stored,
+            built,
+            time.monotonic() - started,
+            folder,
+        )
+
+    def _evidence(self, name: str) -> Path:
+        with self._lock:
+            while True:
+                self._made += 1
+                folder = self.folder / f"{self._made:03}-{short(name)}"
+                with contextlib.suppress(FileExistsError):  # of the bisection that this one resumes
+                    folder.mkdir(parents=True)
+                    return folder
+
+    def _cell(self, folder: Path, first: int, runs: int) -> CellRun:
+        request = dataclasses.replace(self._request, scenarios=tuple(self._copies(first, runs)))
+        flavour = request.flavours[0]
+        return CellRun(
+            request, request.targets[0], flavour, self._slots, self._qemu, folder, self._cache, self._door, self._ui
+        )
+
+    def _copies(self, first: int, runs: int) -> Iterator[Scenario]:
+        """The scenario under as many names, so that each run of it has a result of its own, which is kept."""
+        if self._scenario is not None:
+            for number in range(first, first + runs):
+                yield dataclasses.replace(self._scenario, id=f"{self._scenario.id}~{number + 1}")
+
+    def _runs(self, prepared: Prepared, runs: int) -> tuple[Run, ...]:
+        if self._scenario is not None:
+            return tuple(_of(prepared.carry_out()))
+        only = self._request.patterns[0]
+        return tuple(run for _ in range(runs) for run in _of(prepared.carry_out(), only))
+
+    def _learn(self, cell: CellRun, tree: Tree) -> None:
+        reads = Reads(*cell.reads(tree))
+        with self._lock:
+            self._reads |= reads
+
+    def _twin(self, name: str, prepared: Prepared) -> str:
+        """What was tested first with the very same image and module; ``name`` itself, or nothing, when nothing was."""
+        with self._lock:
+            return self._known.setdefault(prepared.identity, name) if prepared.identity else ""
+
+
+def _of(result: SideResult, only: str = "") -> Iterator[Run]:
+    """The runs of one side, or of the test ``only``; what stands for all of them, when nothing ran."""
+    outcomes = [each for each in result.outcomes if only in ("", each.scenario)]
+    outcomes = outcomes or [result.otherwise or Outcome(only, Status.SKIP, "this kernel has no such test", 0.0)]
+    for outcome in outcomes:
+        if outcome.status is Status.ERROR:
+            raise InfraError(f"{outcome.scenario}: {outcome.reason}", "kph bisect --resume goes on from here")
+        yield Run(outcome, result.boot_splats, not result.failure)
+
+
+def judged(name: str, done: list[Runs], signature: Signature, top: Path) -> Trial:
+    """What ``done``, the runs of one test, say under ``signature``."""
+    readings = [read(signature, run.outcome, run.boot_splats, run.booted) for each in done for run in each.runs]
+    if not readings:
+        readings = [Reading(Mark.SKIP, done[0].failure)]
+    said = together(readings)
+    every = [run.outcome for each in done for run in each.runs]
+    return Trial(
+        name,
+        said.mark,
+        said.reason,
+        shown=sum(each.mark is Mark.BAD for each in readings),
+        hidden=sum(each.mark is Mark.GOOD for each in readings),
+        identity=done[0].identity,
+        built=done[0].built,
+        kept=bool(every) and all(outcome.earlier for outcome in every),
+        seconds=sum(each.seconds for each in done),
+        build_seconds=sum(each.build_seconds for each in done),
+        evidence=str(done[-1].evidence.relative_to(top)),
+    )
+
+
+def short(name: str) -> str:
+    """A name for people and for folders: twelve digits of each commit id."""
+    return "-".join(part[:12] for part in name.split(":"))

@@ -1,0 +1,329 @@
+"""``kph bisect``: from two ends and a scenario to the commit between them that is to blame, with proof."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.campaign.bisect import history as histories
+from harness.campaign.bisect import prune as pruning
+from harness.campaign.bisect.ends import Confirmed, NotReproduced, confirm
+from harness.campaign.bisect.history import Commit, History
+from harness.campaign.bisect.journal import Ends, Journal, Trial
+from harness.campaign.bisect.proof import prove
+from harness.campaign.bisect.prune import Pruned, Reads
+from harness.campaign.bisect.search import Contradiction, Costs, Look, Search, Seen
+from harness.campaign.bisect.signature import Mark, Signature
+from harness.campaign.bisect.tester import Tester, short
+from harness.campaign.bisect.trees import Trees, Unfit
+from harness.campaign.request import Request
+from harness.campaign.slots import Slots, usual
+from harness.proc import Door
+from harness.scenario.schema import Scenario
+from harness.ui import Ui
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for, names already checked."""
+
+    request: Request  # one target, one flavour; what each commit is tested with
+    scenario: Scenario | None  # None: the suite's tests are the guest's own, and ``request.patterns`` names the one
+    good: str  # revision without the failure
+    bad: str  # revision with it
+    mends: bool = False  # --find-fix: the failure is older, and the commit is sought that took it away
+    title: str = ""  # --splat: what counts is a splat with this title
+    confirm: int = 2  # runs on each end
+    flaky: bool = False  # the failure does not show in each run
+    confidence: float = 0.95  # of a flaky one's culprit
+    parallel: int = 1  # commits at a time
+    fixups: tuple[str, ...] = ()
+
+    @property
+    def old(self) -> str:
+        """The older end."""
+        return self.bad if self.mends else self.good
+
+    @property
+    def new(self) -> str:
+        """The newer end."""
+        return self.good if self.mends else self.bad
+
+    @property
+    def test(self) -> str:
+        """The scenario's name."""
+        return self.scenario.id if self.scenario else self.request.patterns[0]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a bisection came to."""
+
+    folder: Path
+    order: Order
+    conclusion: str  # in one or two sentences
+    proved: bool  # the culprit is known, and nothing speaks against it
+    old: Commit
+    new: Commit
+    tests: tuple[Trial, ...]  # all of them, in order
+    journal: Journal
+    history: History | None = None  # None when it ended before the search
+    pruned: Pruned | None = None
+    signature: Signature | None = None
+    search: Search | None = None
+    culprit: Commit | None = None
+    confidence: float = 0.0  # of the culprit
+    diff: str = ""  # the culprit's, with its message
+    seconds: float = 0.0  # of work, over all parts of a bisection that was resumed
+    builds: int = 0  # kernels that make was asked for, the ends included
+
+    @property
+    def suspects(self) -> tuple[tuple[Commit, float], ...]:
+        """The commits that may be to blame, the most likely first."""
+        if self.search is None or self.history is None:
+            return ()
+        return tuple((self.history.by_id[name], chance) for name, chance in self.search.suspects)
+
+
+class Bisection:
+    """One bisection; what it leaves is in ``folder``, and so is what it goes on from."""
+
+    def __init__(self, order: Order, folder: Path, journal: Journal, cache: Cache, ui: Ui) -> None:
+        self._order, self._folder, self._journal = order, folder, journal
+        self._cache, self._ui = cache, ui
+        self._door = Door(folder / "commands.log", ui.timeline)
+        self._started = time.monotonic()
+        self._before = journal.seconds
+        self._trees: Trees
+        self._tester: Tester
+        self._history: History | None = None
+        self._pruned: Pruned | None = None
+        self._search: Search | None = None
+
+    def run(self) -> Found:
+        """Raises UserError and InfraError; either leaves the journal as it is, so that it can be resumed."""
+        try:
+            found = self._run()
+        except BaseException:
+            self._door.close()
+            self._journal.spent(time.monotonic() - self._started, over=False)
+            raise
+        self._journal.spent(time.monotonic() - self._started, over=True)
+        return found
+
+    # --- in the order in which it happens ---------------------------------------
+    def _run(self) -> Found:
+        order, request = self._order, self._order.request
+        with self._ui.phase("fetch"):
+            ends = self._ends()
+        slots = Slots(request.jobs or usual(request.targets[0].memory_mib))
+        self._tester = Tester(request, order.scenario, self._folder, self._cache, self._door, self._ui, slots)
+        for test in self._journal.order:
+            self._tester.learn(test)
+        try:
+            confirmed = confirm(order, ends, self._trees, self._tester, self._journal, self._ui)
+        except NotReproduced as why:
+            return self._found(ends, str(why))
+        self._history = histories.read(self._trees.git, ends.base, ends.new)
+        try:
+            self._walk(confirmed)
+        except Contradiction as why:
+            return self._found(ends, f"the results contradict each other: {why}")
+        return self._concluded(ends, confirmed)
+
+    def _ends(self) -> Ends:
+        order, known = self._order, self._journal.ends
+        newer = known.new if known else order.new
+        self._trees = Trees.of(order.request.tree, newer, order.fixups, self._cache, self._door, self._ui)
+        if known:
+            return known
+        old, new = self._trees.commit(order.old), self._trees.end.commit
+        ends = Ends(old, new, histories.common(self._trees.git, old, new))
+        if ends.base != old:
+            self._ui.say(f"{short(old)} is not an ancestor of {short(new)}: they parted at {short(ends.base)}")
+        self._journal.set_ends(ends)
+        return ends
+
+    def _walk(self, confirmed: Confirmed) -> None:
+        """Test one commit after the other, until nothing more can be learned."""
+        reads: Reads | None = None
+        for end in (self._journal.ends.base, self._journal.ends.new) if self._journal.ends else ():
+            self._tester.read_by(self._trees.tree(end))
+        while True:
+            if reads != self._tester.reads:
+                reads = self._tester.reads
+                self._prune(reads)
+            self._search = self._know(confirmed)
+            looks = () if self._search.culprit else self._search.next(self._order.parallel)
+            if not looks:
+                return
+            self._tell(self._search, looks)
+            self._look(looks, confirmed.signature)
+
+    def _prune(self, reads: Reads) -> None:
+        assert self._history is not None
+        before = self._pruned
+        with self._ui.phase("prune"):
+            matters = pruning.matters(self._trees.git, self._history.edges(), reads)
+            self._pruned = pruning.prune(self._history, matters)
+        count, left = len(self._history.commits), len(self._pruned.graph.nodes)
+        if before is None or before.graph.nodes != self._pruned.graph.nodes:
+            self._ui.say(f"{left} of {count} commits touch what the builds read; the others cannot matter")
+
+    def _know(self, confirmed: Confirmed) -> Search:
+        """The search with all that the tests so far say."""
+        assert self._pruned is not None
+        order = self._order
+        costs = self._costs()
+        search = Search(self._pruned.graph, confirmed.rate, order.confidence, order.mends, costs=costs)
+        for test in self._journal.tests.values():
+            node = self._pruned.same.get(test.name, "")
+            if node not in self._pruned.graph.index:
+                continue  # has the image of the older end, or is no commit of this history
+            if test.mark in (Mark.SKIP, Mark.UNKNOWN):
+                search = search.skip(node)
+            else:
+                search = search.after(node, Seen(test.shown, test.hidden))
+        search.check()
+        return search
+
+    def _costs(self) -> Costs:
+        built = [test.build_seconds for test in self._journal.tests.values() if test.built and not test.shared]
+        runs = [
+            (test.seconds - test.build_seconds) / (test.shown + test.hidden)
+            for test in self._journal.tests.values()
+            if test.shown + test.hidden and not test.kept and not test.shared
+        ]
+        usual = Costs()
+        return Costs(statistics.median(built) if built else usual.build, statistics.median(runs) if runs else usual.run)
+
+    def _tell(self, search: Search, looks: Sequence[Look]) -> None:
+        left = sum(1 for _, chance in search.suspects if chance > (1 - search.confidence) / len(search.graph.nodes))
+        more = max(1, math.ceil(math.log2(max(left, 2)) / math.log2(len(looks) + 1)))
+        each = search.costs.build + looks[0].runs * search.costs.run
+        names = ", ".join(f"{short(look.commit)} {self._subject(look.commit)!r}" for look in looks)
+        self._ui.say(f"{left} commits may be to blame; about {more} more tests, {more * each:.0f} s: {names}")
+
+    def _subject(self, commit: str) -> str:
+        assert self._history is not None
+        return self._history.by_id[commit].subject
+
+    def _look(self, looks: Sequence[Look], signature: Signature) -> None:
+        """Make the tests, each in a lane of its own, and keep what comes of each as soon as it is known."""
+        with ThreadPoolExecutor(len(looks), thread_name_prefix="lane") as pool:
+            try:
+                futures = [pool.submit(self._one, look, signature, lane) for lane, look in enumerate(looks)]
+                for future in futures:
+                    self._keep(future.result())
+            except BaseException:
+                self._door.close()
+                raise
+
+    def _one(self, look: Look, signature: Signature, lane: int) -> Trial:
+        known = self._journal.tests
+        return tested(look, signature, lane, self._trees, self._tester, known)
+
+    def _keep(self, test: Trial) -> None:
+        self._journal.test(test)
+        told = f": {test.reason}" if test.reason else ""
+        self._ui.say(f"{short(test.name)} is {test.mark}{told}")
+
+    # --- at the end ----------------------------------------------------------------
+    def _concluded(self, ends: Ends, confirmed: Confirmed) -> Found:
+        assert self._search is not None and self._history is not None and self._pruned is not None
+        if not self._pruned.graph.nodes:
+            return self._found(ends, "no commit of the range touches what the builds read")
+        if self._search.culprit is None:
+            return self._found(ends, self._range(self._search))
+        name, chance = self._search.culprit
+        culprit = self._history.by_id[name]
+        with self._ui.phase("prove"):
+            test = self._prover(confirmed)
+            findings = prove(culprit, self._order.mends, self._pruned, self._journal, self._trees, test)
+        wrong = [finding for finding in findings if finding.held is False]
+        blame = "mended it" if self._order.mends else "is the first bad commit"
+        text = f"{culprit.short} ({culprit.subject}) {blame}"
+        if self._order.flaky:
+            text += f", with {chance:.1%} confidence"
+        if wrong:
+            text += f"; but {'; '.join(f'it did not hold that {each.what}: {each.why}' for each in wrong)}"
+        return replace(
+            self._found(ends, text),
+            proved=not wrong,
+            culprit=culprit,
+            confidence=chance,
+            diff=self._trees.git.text("show", "--format=fuller", "--stat", "--patch", culprit.id),
+        )
+
+    def _prover(self, confirmed: Confirmed) -> Callable[[str], Trial]:
+        """Tests a commit, or ``revert:`` and one, as often as the confidence asks, unless that is known already."""
+
+        def test(name: str) -> Trial:
+            known = self._journal.tests.get(name)
+            if known and (known.mark is not Mark.GOOD or known.hidden >= confirmed.runs):
+                return known
+            had = known.hidden if known else 0
+            look = Look(name, confirmed.runs - had)
+            self._keep(
+                tested(look, confirmed.signature, 0, self._trees, self._tester, self._journal.tests, self._history)
+            )
+            return self._journal.tests[name]
+
+        return test
+
+    def _range(self, search: Search) -> str:
+        suspects = search.suspects
+        skipped = [name for name, _ in suspects if name in search.skipped]
+        reasons = dict.fromkeys(self._journal.tests[name].reason for name in skipped if name in self._journal.tests)
+        why = f"; untested among them are {len(skipped)}: {'; '.join(reasons)}" if skipped else ""
+        names = sorted((name for name, _ in suspects), key=search.graph.index.__getitem__)
+        oldest, newest = names[0], names[-1]
+        if self._order.flaky and not skipped:
+            name, chance = suspects[0]
+            return f"not decided: {short(name)} is the most likely, with {chance:.1%}, of {len(suspects)} commits"
+        return f"it is one of {len(suspects)} commits from {short(oldest)} to {short(newest)}{why}"
+
+    def _found(self, ends: Ends, conclusion: str) -> Found:
+        old, new = (histories.commit(self._trees.git, name) for name in (ends.old, ends.new))
+        return Found(
+            folder=self._folder,
+            order=self._order,
+            conclusion=conclusion,
+            proved=False,
+            old=old,
+            new=new,
+            tests=tuple(self._journal.order),
+            journal=self._journal,
+            history=self._history,
+            pruned=self._pruned,
+            signature=self._journal.signature,
+            search=self._search,
+            seconds=self._before + time.monotonic() - self._started,
+            builds=sum(test.built for test in self._journal.tests.values()),
+        )
+
+
+def tested(
+    look: Look,
+    signature: Signature,
+    lane: int,
+    trees: Trees,
+    tester: Tester,
+    known: Mapping[str, Trial],
+    history: History | None = None,
+) -> Trial:
+    """What comes of a commit, or of the newer end without one; one that makes no tree is skipped."""
+    what, _, name = look.commit.rpartition(":")
+    try:
+        tree = trees.without(history.by_id[name]) if what and history else trees.tree(look.commit)
+    except Unfit as why:
+        return Trial(look.commit, Mark.SKIP, str(why))
+    before = known.get(look.commit)
+    first = before.shown + before.hidden if before else 0
+    return tester.test(look.commit, tree, signature, look.runs, first, known, lane)

@@ -1,0 +1,348 @@
+"""A bisection from end to end, with kernels that are imagined: what their source says is what they do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.campaign.bisect import walk
+from harness.campaign.bisect.journal import NAME, Journal, Trial
+from harness.campaign.bisect.prune import Reads
+from harness.campaign.bisect.signature import Mark, Signature
+from harness.campaign.bisect.tester import Run, Runs, judged, short
+from harness.campaign.bisect.walk import Bisection, Found, Order
+from harness.campaign.request import Request
+from harness.errors import InfraError
+from harness.machine import target as targets
+from harness.model import Outcome, Splat, SplatKind, Status, StepResult, Tree
+from harness.report import bisection
+from harness.scenario import load as suites
+from harness.source.git import Git
+from tests.unit.source_tree import BASE, Desk, git, write_tree
+
+SUITE = suites.load_suite("sva")
+SCENARIO = next(each for each in SUITE.scenarios if each.id == "global-first-bind")
+CODE, OTHER, TEXT = "drivers/iommu/sva.c", "drivers/iommu/Makefile", "Documentation/sva.rst"
+OOPS = Splat(SplatKind.OOPS, "Oops in sva_bind", ("sva_bind",), (), 1)
+
+# Word in the source -> what a kernel with it does.
+FAILS, CRASHES, ELSE, NO_BUILD, NO_BOOT, LACKS = "FAILS", "CRASHES", "ELSE", "NO_BUILD", "NO_BOOT", "LACKS"
+
+
+class Imagined:
+    """Stands in for Tester."""
+
+    def __init__(self, desk: Desk, folder: Path, chance: random.Random | None = None, rate: float = 1.0) -> None:
+        self.desk, self.folder, self.chance, self.rate = desk, folder, chance, rate
+        self.asked: list[str] = []
+        self.reads = Reads()
+        self.stop: Callable[[str], None] = lambda _: None
+
+    def learn(self, test: Trial) -> None: ...
+
+    def read_by(self, tree: Tree) -> None:
+        self._read(tree)
+
+    def raw(self, name: str, tree: Tree, runs: int, first: int = 0) -> Runs:
+        self.asked.append(name)
+        self.stop(name)
+        text = Git(self.desk.door, tree.repo).text("show", f"{tree.commit}:{CODE}")
+        built = NO_BUILD not in text
+        if built:
+            self._read(tree)
+        done = tuple(self._one(text) for _ in range(runs)) if built else ()
+        failure = "" if built else "does not build: error: no such thing"
+        return Runs(done, failure, tree.content if built else "", True, 1.0, 2.0, self.folder / "evidence")
+
+    def test(
+        self,
+        name: str,
+        tree: Tree,
+        signature: Signature,
+        runs: int,
+        first: int = 0,
+        known: Mapping[str, Trial] | None = None,
+        lane: int = 0,
+    ) -> Trial:
+        done = self.raw(name, tree, runs, first)
+        cut = next((at for at, run in enumerate(done.runs) if run.outcome.status is not Status.PASS), runs)
+        return judged(name, [dataclasses.replace(done, runs=done.runs[: cut + 1])], signature, self.folder)
+
+    def _read(self, tree: Tree) -> None:
+        extra = {"Documentation/sva.rst"} if "READS_TEXT" in self._text(tree) else set()
+        self.reads |= Reads(frozenset({CODE, "arch/x86/x.c"} | extra))
+
+    def _text(self, tree: Tree) -> str:
+        return Git(self.desk.door, tree.repo).text("show", f"{tree.commit}:{CODE}")
+
+    def _one(self, text: str) -> Run:
+        passed = Outcome(SCENARIO.id, Status.PASS, "", 1.0)
+        shows = self.chance is None or self.chance.random() < self.rate
+        if NO_BOOT in text:
+            return Run(dataclasses.replace(passed, status=Status.CRASH, reason="the kernel dies in boot"), (), False)
+        if LACKS in text:
+            return Run(dataclasses.replace(passed, status=Status.SKIP, reason="no own PASIDs"), (), True)
+        if ELSE in text:
+            return Run(dataclasses.replace(passed, status=Status.HANG, reason="no answer"), (), True)
+        if CRASHES in text and shows:
+            return Run(dataclasses.replace(passed, status=Status.CRASH, reason="panic", splats=(OOPS,)), (), True)
+        if FAILS in text and shows:
+            step = StepResult("3", "alice: bind", False, "success", "EBUSY", 0.1)
+            return Run(dataclasses.replace(passed, status=Status.FAIL, reason="step 3", steps=(step,)), (), True)
+        return Run(passed, (), True)
+
+
+@dataclasses.dataclass
+class Stage:
+    """A repository whose commits say what they do, and bisections of it."""
+
+    desk: Desk
+    repo: Path
+    root: Path
+    monkeypatch: pytest.MonkeyPatch
+    commits: list[str]
+    tester: Imagined | None = None
+
+    @staticmethod
+    def at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+        desk = Desk.at(folder)
+        repo = folder / "linux"
+        write_tree(repo, BASE)
+        for words in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "base")):
+            git(repo, *words)
+        return Stage(desk, repo, folder, monkeypatch, [git(repo, "rev-parse", "HEAD").strip()])
+
+    def commit(self, words: str = "", file: str = CODE, subject: str = "") -> str:
+        """A commit: ``words`` in place of those of the one before, beside what makes each differ."""
+        number = len(self.commits)
+        path = self.repo / file
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if not line.startswith("// now")] if file == CODE else lines
+        path.write_text("\n".join([*kept, f"// step {number}", f"// now {words}"]) + "\n")
+        git(self.repo, "commit", "-q", "-a", "-m", subject or f"step {number}")
+        self.commits.append(git(self.repo, "rev-parse", "HEAD").strip())
+        return self.commits[-1]
+
+    def run(self, name: str = "b", **order: Any) -> Found:
+        folder = self.root / name
+        folder.mkdir(exist_ok=True)
+        self.tester = self.tester or Imagined(self.desk, folder)
+        self.tester.folder = folder
+        self.monkeypatch.setattr(walk, "Tester", lambda *_: self.tester)
+        request = Request(
+            tree=str(self.repo),
+            base=None,
+            series=(),
+            targets=(targets.load("x86_64-vtd"),),
+            suite=SUITE,
+            scenarios=(SCENARIO,),
+            patterns=(SCENARIO.id,),
+            behaviours={},
+            flavours=("base",),
+            channel="serial",
+            accelerator=None,
+            qemu=None,
+            jobs=1,
+        )
+        words = {"good": self.commits[0], "bad": self.commits[-1], **order}
+        return Bisection(
+            Order(request, SCENARIO, **words), folder, Journal(folder), self.desk.cache, self.desk.ui
+        ).run()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage.at(tmp_path, monkeypatch)
+
+
+def held(found: Found) -> list[bool | None]:
+    return [finding.held for finding in found.journal.findings.values()]
+
+
+def typical(stage: Stage, culprit: int = 9, count: int = 16, word: str = FAILS) -> None:
+    """Every second commit touches what is built."""
+    for number in range(1, count):
+        if number % 2 == 0:
+            stage.commit(file=TEXT)
+        else:
+            stage.commit(word if number >= culprit else "")
+
+
+def test_the_culprit_is_found_and_proved(stage: Stage) -> None:
+    typical(stage)
+    found = stage.run()
+    assert found.culprit and found.culprit.id == stage.commits[9]
+    assert found.proved and held(found) == [True, True, None], "later commits touch its lines: it cannot be taken back"
+    assert stage.tester and len(set(stage.tester.asked)) <= 2 + 3, "of fifteen commits eight can matter"
+    assert "is the first bad commit" in found.conclusion
+    assert found.pruned and len(found.pruned.graph.nodes) == 8
+
+
+def test_taking_it_back_on_the_newer_end_is_part_of_the_proof(stage: Stage) -> None:
+    typical(stage, count=6, culprit=99)
+    path = stage.repo / CODE
+    path.write_text(path.read_text().replace("mutex_lock", "FAILS mutex_lock", 1))
+    git(stage.repo, "commit", "-q", "-a", "-m", "the culprit")
+    stage.commits.append(git(stage.repo, "rev-parse", "HEAD").strip())
+    culprit = stage.commits[-1]
+    stage.commit("")
+    found = stage.run()
+    assert found.culprit and found.culprit.id == culprit and found.proved and held(found) == [True] * 3
+    assert any(name.startswith("revert:") for name in found.journal.tests)
+    log = bisection.files(found)[bisection.LOG]
+    assert "revert" not in log
+
+
+def test_a_second_cause_leaves_it_unproved(stage: Stage) -> None:
+    path = stage.repo / CODE
+    for at in ("mutex_lock", "mutex_unlock"):
+        stage.commit("")
+        path.write_text(path.read_text().replace(at, f"FAILS {at}", 1))
+        git(stage.repo, "commit", "-q", "-a", "-m", f"cause at {at}")
+        stage.commits.append(git(stage.repo, "rev-parse", "HEAD").strip())
+    found = stage.run()
+    assert found.culprit and found.culprit.subject == "cause at mutex_lock"
+    assert not found.proved and held(found) == [True, True, False]
+    assert "did not hold that the newer end without it passes" in found.conclusion
+
+
+@pytest.mark.parametrize("word", [NO_BUILD, NO_BOOT, LACKS, ELSE])
+def test_commits_that_cannot_be_tested_are_walked_around(stage: Stage, word: str) -> None:
+    for number in range(1, 20):
+        stage.commit(word if number in (9, 10, 11) else FAILS if number >= 15 else "")
+    found = stage.run()
+    assert found.culprit and found.culprit.id == stage.commits[15] and found.proved
+    skipped = [test for test in found.tests if test.mark in (Mark.SKIP, Mark.UNKNOWN)]
+    assert skipped and all(test.reason for test in skipped)
+
+
+def test_a_culprit_among_them_is_not_proved_and_the_range_is_named(stage: Stage) -> None:
+    for number in range(1, 12):
+        stage.commit(f"{NO_BUILD} FAILS" if number in (5, 6, 7) else FAILS if number > 7 else "")
+    found = stage.run()
+    assert found.culprit is None and not found.proved
+    assert [commit.id for commit, _ in found.suspects] == stage.commits[5:9]
+    assert f"one of 4 commits from {short(stage.commits[5])} to {short(stage.commits[8])}" in found.conclusion
+    assert "untested among them are 3: does not build: error: no such thing" in found.conclusion
+    mail = bisection.files(found)["regression-mail.txt"]
+    assert f"#regzbot introduced: {stage.commits[0]}..{stage.commits[-1]}" in mail
+
+
+def test_the_commit_that_mended_it(stage: Stage) -> None:
+    stage.commit(FAILS)
+    for number in range(2, 12):
+        stage.commit("" if number >= 7 else FAILS)
+    found = stage.run(good=stage.commits[-1], bad=stage.commits[1], mends=True)
+    assert found.culprit and found.culprit.id == stage.commits[7] and found.proved
+    assert "mended it" in found.conclusion
+    assert "git bisect start '--term-new=fixed' '--term-old=broken'" in bisection.files(found)[bisection.LOG]
+
+
+def test_another_failure_on_the_way_is_not_the_symptom(stage: Stage) -> None:
+    for number in range(1, 12):
+        stage.commit(CRASHES if number >= 8 else FAILS if number in (4, 5) else "")
+    found = stage.run()
+    assert found.culprit and found.culprit.id == stage.commits[8]
+    assert found.signature and found.signature.splat and found.signature.splat.title == OOPS.title
+
+
+@pytest.mark.parametrize(
+    "first, last, told",
+    [
+        ("", "", "does not fail: pass in 10 runs"),
+        (FAILS, FAILS, "the good end .* has the failure, too, in . of"),
+        (LACKS, FAILS, "the good end .* says nothing of the failure: cannot be tested: no own PASIDs"),
+        ("", NO_BUILD, "the bad end .* cannot be tested: does not build"),
+        (NO_BUILD, FAILS, "the good end .* says nothing of the failure: does not build"),
+    ],
+)
+def test_ends_that_are_not_what_they_are_said_to_be(stage: Stage, first: str, last: str, told: str) -> None:
+    stage.commit(first)
+    stage.commit("")
+    stage.commit(last)
+    found = stage.run(good=stage.commits[1])
+    assert not found.proved and found.culprit is None
+    assert re.search(told, found.conclusion), found.conclusion
+    assert "regression-mail.txt" not in bisection.files(found)
+
+
+def test_a_failure_that_comes_and_goes_ends_with_its_rate(stage: Stage) -> None:
+    typical(stage)
+    stage.tester = Imagined(stage.desk, stage.root, random.Random(1), 0.5)
+    found = stage.run()
+    assert found.culprit is None and "--flaky bisects" in found.conclusion
+    assert re.search(r"shows in \d of 10 runs", found.conclusion)
+
+
+def test_with_flaky_it_is_found_all_the_same(stage: Stage) -> None:
+    typical(stage, culprit=11, count=24)
+    stage.tester = Imagined(stage.desk, stage.root, random.Random(4), 0.33)
+    found = stage.run(flaky=True)
+    assert found.culprit and found.culprit.id == stage.commits[11] and found.confidence >= 0.95
+    assert "% confidence" in found.conclusion
+
+
+def test_a_file_that_only_a_middle_kernel_reads_is_seen_when_that_is_built(stage: Stage) -> None:
+    """The culprit changes a file that neither end reads: only kernels between them do."""
+    stage.commit("")
+    stage.commit("READS_TEXT")
+    stage.commit("READS_TEXT")
+    culprit = stage.commit(file=TEXT)
+    stage.commit("READS_TEXT FAILS")  # what the file brings is seen from here on
+    stage.commit(FAILS)
+    found = stage.run()
+    assert found.pruned and culprit in found.pruned.graph.nodes
+
+
+@pytest.mark.parametrize("moment", range(1, 8))
+def test_a_bisection_that_is_killed_goes_on_where_it_was(stage: Stage, moment: int) -> None:
+    typical(stage, count=40, culprit=23)
+    whole = stage.run("whole")
+    assert stage.tester
+    total = list(stage.tester.asked)
+    stage.tester = Imagined(stage.desk, stage.root)
+
+    def stop(_: str) -> None:
+        if len(cast(Imagined, stage.tester).asked) == moment:
+            raise InfraError("killed")
+
+    stage.tester.stop = stop
+    if moment > len(total):
+        pytest.skip(f"it takes {len(total)} tests only")
+    with pytest.raises(InfraError, match="killed"):
+        stage.run("cut")
+    stage.tester.stop = lambda _: None
+    again = stage.run("cut")
+    assert again.conclusion == whole.conclusion and again.proved
+    assert [test.name for test in again.tests] == [test.name for test in whole.tests], "the same path"
+    assert len(stage.tester.asked) <= len(total) + 3, "what was under way, and at most the ends once more"
+    third = stage.run("cut")
+    assert third.conclusion == whole.conclusion and len(third.tests) == len(again.tests), (
+        "one that has ended says so again"
+    )
+
+
+def test_what_is_left_behind_is_complete(stage: Stage) -> None:
+    typical(stage)
+    found = stage.run()
+    files = bisection.files(found)
+    assert set(files) == {"report.txt", "report.json", "report.html", "git-bisect.log", "regression-mail.txt"}
+    document = json.loads(files["report.json"])
+    assert document["culprit"]["id"] == stage.commits[9] and document["proved"]
+    assert [step["mark"] for step in document["steps"]] == [str(test.mark) for test in found.tests]
+    assert f"#regzbot introduced: {stage.commits[9]}" in files["regression-mail.txt"]
+    assert stage.commits[9] in files["report.html"] and "<svg" in files["report.html"]
+    (stage.root / "log").write_text(files["git-bisect.log"])
+    said = subprocess.run(
+        ["git", "-C", stage.repo, "bisect", "replay", stage.root / "log"], capture_output=True, text=True, check=True
+    )
+    assert "bisecting" in said.stdout.lower() or stage.commits[9] in said.stdout
+    assert (found.folder / NAME).read_text().count('"event": "test"') == len(found.tests)

@@ -1,0 +1,160 @@
+"""A history of 64 commits over a real kernel, of which ten touch files that are built, and one breaks the SVA core.
+
+``python -m tests.vm.bisect.history FOLDER`` makes one to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.cache import Cache
+from harness.proc import Door
+from harness.source.trees import resolve_tree
+from harness.ui import Ui
+
+COUNT = 64
+SVA, IOMMU, SVM, FORK = (
+    "drivers/iommu/iommu-sva.c",
+    "drivers/iommu/iommu.c",
+    "drivers/iommu/intel/svm.c",
+    "kernel/fork.c",
+)
+SCENARIO = "global-same-handle-twice"  # fails with the culprit
+_AGAIN = "\t\trefcount_inc(&handle->users);\n\t\tmutex_unlock(&iommu_sva_lock);\n\t\treturn handle;\n"
+REFUSED = "\t\tret = -EBUSY;\n\t\tgoto out_unlock;\n"
+# A third of the binds, by a clock that no two boots share.
+SOMETIMES = (
+    f"\t\tif ((ktime_get_real_ns() >> 8) % 3 == 0) {{\n\t\t\tret = -EBUSY;\n\t\t\tgoto out_unlock;\n\t\t}}\n{_AGAIN}"
+)
+_BROKEN = "#error a commit that does not build\n"
+_PANIC = (
+    'static int __init kph_panics(void)\n{\n\tpanic("a commit that does not boot");\n}\nearly_initcall(kph_panics);\n'
+)
+# What the builds of these kernels read nothing of.
+_APART = (
+    "Documentation/arch/arm64/sve.rst",
+    "drivers/gpu/drm/i915/i915_driver.c",
+    "fs/btrfs/super.c",
+    "sound/core/pcm.c",
+    "arch/arm64/kernel/fpsimd.c",
+    "drivers/net/ethernet/intel/ice/ice_main.c",
+    "tools/testing/selftests/mm/hmm-tests.c",
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does to one file."""
+
+    file: str
+    subject: str
+    old: str = ""  # what it replaces; empty: it adds to the end
+    new: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the commits are that matter, counted from 1."""
+
+    culprit: int = 50
+    breaks: str = REFUSED
+    broken: tuple[int, int, int] = (26, 27, 28)  # do not build, the next one mends that
+    panics: int = 40  # does not boot, the next one mends that
+    others: tuple[int, ...] = (4, 11, 58)
+    hidden: bool = False  # the culprit is the second of those that do not build
+
+    def changes(self) -> Mapping[int, Change]:
+        """Number of the commit -> its change; without one it touches nothing that is built."""
+        first, second, third = self.broken
+        culprit = Change(SVA, "iommu/sva: Tidy the second bind", _AGAIN, self.breaks)
+        found = {
+            first: Change(IOMMU, "iommu: Begin to move a helper", new=_BROKEN),
+            second: culprit if self.hidden else _counter(SVM, second),
+            third: _counter(FORK, third),
+            third + 1: Change(IOMMU, "iommu: Finish the move", old=_BROKEN),
+            self.panics: Change(IOMMU, "iommu: Set up earlier", new=_PANIC),
+            self.panics + 1: Change(IOMMU, "iommu: Set up later again", old=_PANIC),
+        }
+        if not self.hidden:
+            found[self.culprit] = culprit
+        else:
+            found[self.culprit] = _counter(SVM, self.culprit)
+        return {**found, **{number: _counter((SVM, FORK, SVA)[number % 3], number) for number in self.others}}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A history as a repository."""
+
+    repo: Path
+    commits: tuple[str, ...]  # ids, oldest first; the first is good, the last is bad
+    layout: Layout = field(default_factory=Layout)
+
+    @property
+    def culprit(self) -> str:
+        return self.commits[self.layout.broken[1] if self.layout.hidden else self.layout.culprit]
+
+
+def _counter(file: str, number: int) -> Change:
+    return Change(file, f"{Path(file).stem}: Count step {number}", new=f"int kph_step_{number} = {number};\n")
+
+
+def make(folder: Path, layout: Layout | None = None, tree: str = "debian:7.3") -> Made:
+    """The history in the new repository ``folder``, above ``tree`` of the cache."""
+    layout = layout or Layout()
+    base = resolve_tree(tree, None, Cache.default(), Door(), Ui(quiet=True))
+    git(folder.parent, "init", "-q", "-b", "main", str(folder))
+    (folder / ".git/objects/info/alternates").write_text(f"{base.repo / 'objects'}\n")
+    changes, texts = layout.changes(), dict[str, str]()
+    stream = [f"reset refs/heads/main\nfrom {base.commit}\n\n"]
+    for number in range(1, COUNT + 1):
+        change = changes.get(number) or Change(
+            _APART[number % len(_APART)], f"{Path(_APART[number % len(_APART)]).stem}: Note step {number}",
+            new=f"\n/* step {number} */\n",
+        )  # fmt: skip
+        before = texts.get(change.file) or git(folder, "show", f"{base.commit}:{change.file}")
+        assert change.old in before, f"step {number}: {change.file} is not as expected"
+        text = before.replace(change.old, change.new, 1) if change.old else before + change.new
+        texts[change.file] = text
+        stream += [_commit(number, change.subject), f"M 100644 inline {change.file}\n", _data(text), "\n"]
+    git(folder, "fast-import", "--quiet", stdin="".join(stream))
+    listed = git(folder, "rev-list", "--reverse", f"{base.commit}..main").split()
+    return Made(folder, (base.commit, *listed), layout)
+
+
+def _commit(number: int, subject: str) -> str:
+    who = f"Author {number} <author{number}@example.org> {1_700_000_000 + 3600 * number} +0000"
+    return f"commit refs/heads/main\nauthor {who}\ncommitter {who}\n{_data(subject)}"
+
+
+def _data(text: str) -> str:
+    return f"data {len(text.encode())}\n{text}\n"
+
+
+def git(folder: Path, *words: str, stdin: str = "") -> str:
+    """The output of a git command that must succeed."""
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], input=stdin, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--culprit", type=int, default=Layout.culprit)
+    parser.add_argument("--flaky", action="store_true")
+    parser.add_argument("--hidden", action="store_true")
+    args = parser.parse_args()
+    breaks = SOMETIMES if args.flaky else REFUSED
+    made = make(args.folder.resolve(), Layout(args.culprit, breaks, hidden=args.hidden))
+    print(f"good {made.commits[0]}\nbad {made.commits[-1]}\nculprit {made.culprit}")
+
+
+if __name__ == "__main__":
+    main()
