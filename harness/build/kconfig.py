@@ -14,7 +14,8 @@ from harness.errors import UserError
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$")
 _UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
 
-Wanted = Mapping[str, tuple[str, str]]  # option -> (value, file that had the last word)
+# option -> (value, file that had the last word; empty: it is asked for, but need not survive)
+Wanted = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ def merge(fragments: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return wanted
 
 
+def beside(wanted: Wanted, more: str) -> dict[str, tuple[str, str]]:
+    """``wanted``, and the options of the fragment ``more`` that it says nothing of, which need not survive."""
+    return {option: (value, "") for option, value in options(more).items()} | dict(wanted)
+
+
 def render(wanted: Wanted) -> str:
     """The merged fragment as a file for KCONFIG_ALLCONFIG or merge_config.sh."""
     return "".join(
@@ -64,7 +70,7 @@ def lost(wanted: Wanted, config: str) -> tuple[Lost, ...]:
     return tuple(
         Lost(option, value, have.get(option, "n"), fragment)
         for option, (value, fragment) in sorted(wanted.items())
-        if have.get(option, "n") != value
+        if fragment and have.get(option, "n") != value
     )
 
 

@@ -34,13 +34,22 @@ class Workshop:
     """Builds kernels for one configuration (target and flavour)."""
 
     def __init__(
-        self, recipe: KernelRecipe, arch: str, flavour: str, cache: Cache, door: Door, ui: Ui, logs: Path
+        self,
+        recipe: KernelRecipe,
+        arch: str,
+        flavour: str,
+        cache: Cache,
+        door: Door,
+        ui: Ui,
+        logs: Path,
+        options: str = "",
     ) -> None:
+        """``options``: a fragment of options that are asked for besides, and need not survive."""
         self._recipe, self._arch, self._flavour = recipe, arch, flavour
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
         # Read once, so that both sides get the same even if somebody edits a fragment meanwhile.
         files = flavours.fragments(recipe.fragments, flavour)
-        self._wanted = kconfig.merge({file.name: file.read_text() for file in files})
+        self._wanted = kconfig.beside(kconfig.merge({file.name: file.read_text() for file in files}), options)
         self._compiler = compiler_id(door, f"{recipe.cross_compile}gcc")
         self._tools = f"{self._compiler}\n{tools_id(recipe.cross_compile)}"
         self._configuration = Configuration(self._wanted, self._tools, door, logs)

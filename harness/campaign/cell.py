@@ -215,7 +215,14 @@ class CellRun:
         self._ui.say(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
         self._workshop = Workshop(
-            target.kernel, target.arch, self._flavour, self._cache, self._door, self._ui, self._folder
+            target.kernel,
+            target.arch,
+            self._flavour,
+            self._cache,
+            self._door,
+            self._ui,
+            self._folder,
+            request.options,
         )
         return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND, self._flavour)
 

@@ -35,6 +35,7 @@ class Request:
     jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
     tuning: Tuning = field(default_factory=Tuning)  # --seed, --stress
     force: bool = False  # --force: measure also what an earlier run has measured
+    options: str = ""  # a fragment of kernel options besides, which need not survive
     known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
 
     @property

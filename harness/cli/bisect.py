@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 
 from harness import doctor, timing
 from harness.cache import Cache, write_whole
+from harness.campaign.bisect.configs import ConfigBisection, Configs
 from harness.campaign.bisect.journal import NAME as JOURNAL
 from harness.campaign.bisect.journal import Journal, Trial, read_git_log
-from harness.campaign.bisect.walk import Bisection, Found, Order
+from harness.campaign.bisect.walk import Bisection, Order
 from harness.campaign.validate import run_folder
 from harness.cli import options
 from harness.errors import InfraError, UserError
@@ -50,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--confirm", type=_number, default=2, metavar="N", help="runs on each end before the search (default: 2)")
     add("--fixup", action="append", default=[], metavar="SERIES", help="applied to each commit that lacks it")
+    add(
+        "--config-bisect",
+        nargs=2,
+        type=Path,
+        metavar=("GOODCONFIG", "BADCONFIG"),
+        help="find the options that make it fail; each is a fragment or a .config, on top of the target's own options",
+    )
+    add("--base", metavar="REV", help="with --config-bisect, the revision of a git checkout (default: HEAD)")
     add("--parallel", type=_number, default=1, metavar="N", help="commits to build and test at a time (default: 1)")
     add(
         "--resume",
@@ -60,7 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--log", nargs="?", const="", metavar="DIR", help="print a bisection as git bisect replay takes it, and end")
     add("--replay", type=Path, metavar="FILE", help="believe the results of a git bisect log, or of a kph journal")
-    add("--html", type=Path, metavar="FILE", help="another place for the report as a page")
     add("--timings", type=Path, metavar="FILE", help="where the time went, as a trace for Perfetto or chrome://tracing")
     add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: a new folder)")
     add("-q", "--quiet", action="store_true", help="no progress, only the report")
@@ -83,7 +91,7 @@ def _begin(args: argparse.Namespace, ui: Ui) -> int:
     journal.begin({"argv": sys.argv[1:], "arguments": _plain(args), "directory": str(Path.cwd())})
     if args.replay is not None:
         _believe(args.replay, order, journal)
-    return _carry_out(order, folder, journal, ui)
+    return _carry_out(order, _configs(args), folder, journal, ui)
 
 
 def _resume(folder: Path, args: argparse.Namespace, ui: Ui) -> int:
@@ -93,10 +101,10 @@ def _resume(folder: Path, args: argparse.Namespace, ui: Ui) -> int:
     os.chdir(journal.request["directory"])
     before = argparse.Namespace(**_parsed(journal.request["arguments"]))
     ui.say(f"going on after {len(journal.order)} tests and {journal.seconds:.0f} s")
-    return _carry_out(_order(before), folder, journal, ui)
+    return _carry_out(_order(before), _configs(before), folder, journal, ui)
 
 
-def _carry_out(order: Order, folder: Path, journal: Journal, ui: Ui) -> int:
+def _carry_out(order: Order, configs: Configs | None, folder: Path, journal: Journal, ui: Ui) -> int:
     cache = Cache.default()
     doctor.require(order.request.targets[0], cache, Door(timeline=ui.timeline))
     lock = FileLock(folder / ".lock")
@@ -107,21 +115,24 @@ def _carry_out(order: Order, folder: Path, journal: Journal, ui: Ui) -> int:
     with lock:
         ui.say(f"bisection: {folder}")
         try:
+            if configs is not None:
+                options_found = ConfigBisection(order, configs, folder, journal, cache, ui).run()
+                return _report(folder, bisection.config.files(options_found), options_found.proved)
             found = Bisection(order, folder, journal, cache, ui).run()
+            return _report(folder, bisection.files(found), found.proved)
         except BaseException:
             ui.say(f"to go on: kph bisect --resume {folder}")
             raise
-    return _report(found)
 
 
-def _report(found: Found) -> int:
-    for name, text in bisection.files(found).items():
+def _report(folder: Path, files: Mapping[str, str], proved: bool) -> int:
+    for name, text in files.items():
         try:
-            write_whole(found.folder / name, text.encode())
+            write_whole(folder / name, text.encode())
         except OSError as error:
             raise InfraError(f"the report cannot be written: {error}", "kph bisect --resume writes it again") from error
-    sys.stdout.write(bisection.text(found))
-    return PROVED if found.proved else NOT_PROVED
+    sys.stdout.write(files[bisection.TEXT])
+    return PROVED if proved else NOT_PROVED
 
 
 def _log(folder: Path) -> int:
@@ -134,16 +145,16 @@ def _log(folder: Path) -> int:
 
 # --- what the user asked for ---------------------------------------------------------
 def _order(args: argparse.Namespace) -> Order:
-    for name in ("tree", "good", "bad"):
+    for name in ("tree",) if args.config_bisect else ("tree", "good", "bad"):
         if not getattr(args, name):
             raise UserError(f"--{name} is missing", "kph bisect --tree REPO --good REV --bad REV --scenario NAME")
     options.single(args)
-    request = options.request(args)
+    request = options.request(args, args.base)
     return Order(
         request=request,
         scenario=request.scenarios[0] if request.scenarios else None,
-        good=args.good,
-        bad=args.bad,
+        good=args.good or "",
+        bad=args.bad or "",
         mends=args.find_fix,
         title=args.splat,
         confirm=args.confirm,
@@ -152,6 +163,15 @@ def _order(args: argparse.Namespace) -> Order:
         parallel=args.parallel,
         fixups=tuple(args.fixup),
     )
+
+
+def _configs(args: argparse.Namespace) -> Configs | None:
+    if not args.config_bisect:
+        return None
+    try:
+        return Configs.of(*(Path(file).read_text() for file in args.config_bisect))
+    except OSError as error:
+        raise UserError(f"--config-bisect: {error}", "name two fragments or .config files") from error
 
 
 def _believe(file: Path, order: Order, journal: Journal) -> None:
@@ -182,7 +202,7 @@ def _plain(args: argparse.Namespace) -> dict[str, Any]:
 
 def _parsed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The reverse; paths are paths again."""
-    paths = {"qemu", "replay", "html", "timings", "run_dir"}
+    paths = {"qemu", "replay", "timings", "run_dir"}
     found = {name: Path(value) if name in paths and value else value for name, value in arguments.items()}
     return {**found, "known": [Path(each) for each in arguments["known"]]}
 

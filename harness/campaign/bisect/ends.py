@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.campaign.bisect import signature as signatures
 from harness.campaign.bisect.journal import Ends, Journal, Trial
 from harness.campaign.bisect.rate import Rate
 from harness.campaign.bisect.signature import Mark, Reading, Signature
 from harness.campaign.bisect.tester import Run, Runs, Tester, judged, short
-from harness.campaign.bisect.trees import Trees, Unfit
-from harness.model import Splat
+from harness.campaign.bisect.trees import Unfit
+from harness.model import Splat, Tree
 from harness.ui import Ui
 
 if TYPE_CHECKING:
@@ -32,11 +32,18 @@ class Confirmed:
     runs: int  # without the symptom, after which a commit counts as good
 
 
+class Makes(Protocol):
+    """Makes trees of names."""
+
+    def tree(self, name: str, /) -> Tree:
+        """The tree that ``name`` stands for. Raises Unfit."""
+
+
 class NotReproduced(Exception):
     """An end is not what the user says it is; the message says what it is."""
 
 
-def confirm(order: Order, ends: Ends, trees: Trees, tester: Tester, journal: Journal, ui: Ui) -> Confirmed:
+def confirm(order: Order, ends: Ends, trees: Makes, tester: Tester, journal: Journal, ui: Ui) -> Confirmed:
     """Test both ends, or take what ``journal`` has of them.
 
     Raises NotReproduced; UserError and InfraError as a test does.
@@ -48,7 +55,7 @@ def confirm(order: Order, ends: Ends, trees: Trees, tester: Tester, journal: Jou
 class _Ends:
     order: Order
     ends: Ends
-    trees: Trees
+    trees: Makes
     tester: Tester
     journal: Journal
     ui: Ui

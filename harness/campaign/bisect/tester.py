@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +52,21 @@ class Tester:
     """``test()`` from any thread; each lane has a work tree of its own, so that builds can go on beside each other."""
 
     def __init__(
-        self, request: Request, scenario: Scenario | None, folder: Path, cache: Cache, door: Door, ui: Ui, slots: Slots
+        self,
+        request: Request,
+        scenario: Scenario | None,
+        folder: Path,
+        cache: Cache,
+        door: Door,
+        ui: Ui,
+        slots: Slots,
+        options: Callable[[str], str] = lambda _: "",
     ) -> None:
-        """``scenario``: None when the suite's tests are the guest's own; then ``request.patterns`` names the one."""
+        """``scenario``: None when the suite's tests are the guest's own; then ``request.patterns`` names the one.
+
+        ``options``: kernel options, besides, of what has the name.
+        """
+        self._options = options
         self._request, self._scenario, self.folder = request, scenario, folder
         self._cache, self._door, self._ui, self._slots = cache, door, ui, slots
         self._qemu: Future[None] = Future()
@@ -132,7 +144,7 @@ class Tester:
         """``fewest``: runs that a twin without the symptom must have to speak for this one."""
         started = time.monotonic()
         folder = self._evidence(name)
-        cell = self._cell(folder, first, runs)
+        cell = self._cell(folder, first, runs, self._options(name))
         stored = cell.stored(tree)
         prepared = cell.prepare(short(name), tree)
         built = time.monotonic() - started
@@ -171,8 +183,8 @@ class Tester:
                     folder.mkdir(parents=True)
                     return folder
 
-    def _cell(self, folder: Path, first: int, runs: int) -> CellRun:
-        request = dataclasses.replace(self._request, scenarios=tuple(self._copies(first, runs)))
+    def _cell(self, folder: Path, first: int, runs: int, options: str = "") -> CellRun:
+        request = dataclasses.replace(self._request, scenarios=tuple(self._copies(first, runs)), options=options)
         flavour = request.flavours[0]
         return CellRun(
             request, request.targets[0], flavour, self._slots, self._qemu, folder, self._cache, self._door, self._ui

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from harness.campaign.bisect import journal
 from harness.campaign.bisect.walk import Found
-from harness.report.bisection import json_, mail, page, text_
+from harness.report.bisection import config, json_, mail, page, text_
 
 LOG = "git-bisect.log"
+TEXT = config.TEXT  # the report for people
+
+__all__ = ["LOG", "TEXT", "config", "files", "text"]
 
 
 def text(found: Found) -> str:
@@ -24,7 +27,7 @@ def files(found: Found) -> Mapping[str, str]:
         found.journal, subjects, mends=found.order.mends, culprit=found.culprit.id if found.culprit else ""
     )
     kept = {
-        "report.txt": text_.render(found),
+        TEXT: text_.render(found),
         "report.json": json_.render(found),
         "report.html": page.render(found),
         LOG: log,
