@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ TREE = "debian:7.3"
 SERIES = Path(__file__).parent.parent / "examples/driver-owned-pasid/v2.mbox"
 TARGETS = ("x86_64-vtd", "arm64-smmuv3")
 
-_KPH = Path(sys.executable).with_name("kph")
+KPH = Path(sys.executable).with_name("kph")
 _LIMIT = 3 * 3600.0  # seconds for one run of kph; a cold one builds everything
 # What is downloaded or made of downloads: measuring how it is built does not need it to come again.
 _SOURCES = ("trees", "apt", "downloads")
@@ -133,7 +133,7 @@ class Bench:
     @cached_property
     def force(self) -> tuple[str, ...]:
         """What makes `kph run` run although its result is known; nothing where it always does."""
-        said = self.door.run([_KPH, "run", "--help"], timeout=60).output
+        said = self.door.run([KPH, "run", "--help"], timeout=60).output
         return ("--force",) if "--force" in said else ()
 
     def kph(self, *words: str | Path, watch: bool = False) -> KphRun:
@@ -143,7 +143,7 @@ class Bench:
         """
         self.seed()
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.evidence))
-        argv: list[str | Path] = [_KPH, "run", "--tree", TREE, *words, "--quiet", "--run-dir", folder / "evidence"]
+        argv: list[str | Path] = [KPH, "run", "--tree", TREE, *words, "--quiet", "--run-dir", folder / "evidence"]
         log = folder / "output"
         # As a user starts it: with the bytecode that an earlier run left, whatever this shell says.
         env = {"XDG_CACHE_HOME": str(self.home / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
@@ -154,6 +154,19 @@ class Bench:
             seconds = time.monotonic() - started
             peak = sampler.peak if sampler else 0
         return self._judged(KphRun(seconds, {}, folder / "evidence", peak), child.returncode, log)
+
+    def command(
+        self, *words: str | Path, accepted: Collection[int] = (0,), env: Mapping[str, str] | None = None
+    ) -> float:
+        """Seconds of a command in the benchmark's own cache. Raises NotMeasured when its exit status is another."""
+        log = Path(tempfile.mkdtemp(prefix="command-", dir=self.evidence)) / "output"
+        env = {"XDG_CACHE_HOME": str(self.home / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+        started = time.monotonic()
+        done = self.door.run(words, timeout=_LIMIT, cwd=self.home, env=env, output=log, check=False)
+        if done.status not in accepted:
+            said = log.read_text(errors="replace").strip().splitlines()[-3:]
+            raise NotMeasured(f"{words[0]} ended with status {done.status}: {' '.join(said)}")
+        return time.monotonic() - started
 
     def versions(self) -> Mapping[str, str]:
         """What the runs so far were made with."""

@@ -65,6 +65,7 @@ class Layout:
     broken: tuple[int, int, int] = (26, 27, 28)  # do not build, the next one mends that
     panics: int = 40  # does not boot, the next one mends that
     others: tuple[int, ...] = (4, 11, 58)
+    stamp: int = 0  # makes its kernels others than those of any other history
     hidden: bool = False  # the culprit is the second of those that do not build
 
     def changes(self) -> Mapping[int, Change]:
@@ -73,17 +74,18 @@ class Layout:
         culprit = Change(SVA, "iommu/sva: Tidy the second bind", _AGAIN, self.breaks)
         found = {
             first: Change(IOMMU, "iommu: Begin to move a helper", new=_BROKEN),
-            second: culprit if self.hidden else _counter(SVM, second),
-            third: _counter(FORK, third),
+            second: culprit if self.hidden else self._counter(SVM, second),
+            third: self._counter(FORK, third),
             third + 1: Change(IOMMU, "iommu: Finish the move", old=_BROKEN),
             self.panics: Change(IOMMU, "iommu: Set up earlier", new=_PANIC),
             self.panics + 1: Change(IOMMU, "iommu: Set up later again", old=_PANIC),
         }
-        if not self.hidden:
-            found[self.culprit] = culprit
-        else:
-            found[self.culprit] = _counter(SVM, self.culprit)
-        return {**found, **{number: _counter((SVM, FORK, SVA)[number % 3], number) for number in self.others}}
+        found[self.culprit] = self._counter(SVM, self.culprit) if self.hidden else culprit
+        return {**found, **{number: self._counter((SVM, FORK, SVA)[number % 3], number) for number in self.others}}
+
+    def _counter(self, file: str, number: int) -> Change:
+        text = f"int kph_step_{number} = {self.stamp + number};\n"
+        return Change(file, f"{Path(file).stem}: Count step {number}", new=text)
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,10 @@ class Made:
         return self.commits[self.layout.broken[1] if self.layout.hidden else self.layout.culprit]
 
 
-def _counter(file: str, number: int) -> Change:
-    return Change(file, f"{Path(file).stem}: Count step {number}", new=f"int kph_step_{number} = {number};\n")
-
-
-def make(folder: Path, layout: Layout | None = None, tree: str = "debian:7.3") -> Made:
-    """The history in the new repository ``folder``, above ``tree`` of the cache."""
+def make(folder: Path, layout: Layout | None = None, cache: Cache | None = None) -> Made:
+    """The history in the repository ``folder``, above Linux 7.3 of the cache; one that was there before is replaced."""
     layout = layout or Layout()
-    base = resolve_tree(tree, None, Cache.default(), Door(), Ui(quiet=True))
+    base = resolve_tree("debian:7.3", None, cache or Cache.default(), Door(), Ui(quiet=True))
     git(folder.parent, "init", "-q", "-b", "main", str(folder))
     (folder / ".git/objects/info/alternates").write_text(f"{base.repo / 'objects'}\n")
     changes, texts = layout.changes(), dict[str, str]()
@@ -121,7 +119,7 @@ def make(folder: Path, layout: Layout | None = None, tree: str = "debian:7.3") -
         text = before.replace(change.old, change.new, 1) if change.old else before + change.new
         texts[change.file] = text
         stream += [_commit(number, change.subject), f"M 100644 inline {change.file}\n", _data(text), "\n"]
-    git(folder, "fast-import", "--quiet", stdin="".join(stream))
+    git(folder, "fast-import", "--quiet", "--force", stdin="".join(stream))
     listed = git(folder, "rev-list", "--reverse", f"{base.commit}..main").split()
     return Made(folder, (base.commit, *listed), layout)
 

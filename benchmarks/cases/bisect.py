@@ -1,0 +1,98 @@
+"""(h) From two ends to the culprit among 64 commits, beside git bisect run with the same test."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import case
+from benchmarks.bench import KPH, Bench
+from benchmarks.model import Limit, Measure, Unit
+from benchmarks.turns import NotMeasured, Numbers, alternate
+from tests.vm.bisect import history
+
+KEY = "h"
+TITLE = "bisection of 64 commits over Linux 7.3, ten of which touch what is built, x86_64-vtd"
+ORDER = 4
+
+_TEST = ("--target", "x86_64-vtd", "--scenario", history.SCENARIO)
+_NOTE = "both ends are tested first; kph tests each twice, and proves the culprit at the end"
+
+
+class _Histories:
+    """Two who bisect in turns, in one work tree; each history has kernels that were never built."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._repo = bench.home / "history"
+
+    def kph(self) -> Numbers:
+        made = self._make()
+        folder = Path(tempfile.mkdtemp(prefix="bisect-", dir=self._bench.evidence)) / "evidence"
+        ends = ("--good", made.commits[0], "--bad", made.commits[-1])
+        words = (KPH, "bisect", "--tree", made.repo, *ends, *_TEST, "--quiet", "--run-dir", folder)
+        seconds = self._bench.command(*words)
+        report = json.loads((folder / "report.json").read_text())
+        _require(report["culprit"]["id"], made)
+        searched = sum(step["seconds"] for step in report["steps"] if not step["name"].startswith("revert:"))
+        return {"seconds": seconds, "builds": report["numbers"]["builds"] - 2, "searched": searched}
+
+    def git(self) -> Numbers:
+        made = self._make()
+        test = f"{KPH} test-commit --quiet --tree {made.repo} {' '.join(_TEST)} --commit"
+        good, bad = made.commits[0], made.commits[-1]
+        seconds = self._bench.command("sh", "-c", f"{test} {good}")
+        seconds += self._bench.command("sh", "-c", f"{test} {bad}", accepted=(1,))
+        git = ("git", "-C", made.repo, "bisect")
+        self._bench.command(*git, "start", "--no-checkout", bad, good)
+        seconds += self._bench.command(*git, "run", "sh", "-c", f"{test} BISECT_HEAD")
+        _require(history.git(made.repo, "rev-parse", "refs/bisect/bad").strip(), made)
+        log = history.git(made.repo, "bisect", "log").splitlines()
+        steps = sum(line.startswith(("git bisect good ", "git bisect bad ", "git bisect skip ")) for line in log)
+        self._bench.command(*git, "reset")
+        return {"seconds": seconds, "steps": steps}
+
+    def warm_up(self) -> None:
+        """A whole kernel in the work tree of the history, so that neither pays for it."""
+        made = self._make()
+        self._bench.command(KPH, "test-commit", "--quiet", "--tree", made.repo, *_TEST, "--commit", made.commits[11])
+
+    def _make(self) -> history.Made:
+        self._bench.seed()
+        return history.make(self._repo, history.Layout(stamp=secrets.randbits(24)), self._bench.cache)
+
+
+def _require(culprit: str, made: history.Made) -> None:
+    if culprit != made.culprit:
+        raise NotMeasured(f"the culprit is {made.culprit[:12]}, and {culprit[:12]} was found")
+
+
+def measure(bench: Bench) -> Sequence[Measure]:
+    """See Case."""
+    histories = _Histories(bench)
+    bench.say("warming up: one kernel of the history")
+    histories.warm_up()
+    taken = alternate(max(1, min(3, bench.runs)), {"kph": histories.kph, "git": histories.git})
+    kph, git = taken["kph"], taken["git"]
+    builds = "kernels built beyond both ends"
+    steps = "commits tested beyond both ends"
+    return (
+        case.seconds(KEY, "to a proved culprit", "kph", kph, note=_NOTE),
+        case.seconds(KEY, "of it until the culprit was known", "kph", kph, "searched"),
+        case.seconds(KEY, "to a culprit", "git bisect run", git),
+        case.ratios(KEY, "to a culprit", kph, git, "kph / git bisect run", Limit(0.5)),
+        Measure(KEY, builds, "kph", Unit.COUNT, kph.of("builds"), Limit(5), "", kph.failure),
+        Measure(
+            KEY,
+            "commits tested beyond both ends",
+            "git bisect run",
+            Unit.COUNT,
+            git.of("builds"),
+            None,
+            "",
+            git.failure,
+        ),
+    )
