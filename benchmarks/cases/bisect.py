@@ -77,22 +77,12 @@ def measure(bench: Bench) -> Sequence[Measure]:
     histories.warm_up()
     taken = alternate(max(1, min(3, bench.runs)), {"kph": histories.kph, "git": histories.git})
     kph, git = taken["kph"], taken["git"]
-    builds = "kernels built beyond both ends"
-    steps = "commits tested beyond both ends"
+    built, tested = "kernels built beyond both ends", "commits tested beyond both ends"
     return (
         case.seconds(KEY, "to a proved culprit", "kph", kph, note=_NOTE),
         case.seconds(KEY, "of it until the culprit was known", "kph", kph, "searched"),
         case.seconds(KEY, "to a culprit", "git bisect run", git),
         case.ratios(KEY, "to a culprit", kph, git, "kph / git bisect run", Limit(0.5)),
-        Measure(KEY, builds, "kph", Unit.COUNT, kph.of("builds"), Limit(5), "", kph.failure),
-        Measure(
-            KEY,
-            "commits tested beyond both ends",
-            "git bisect run",
-            Unit.COUNT,
-            git.of("builds"),
-            None,
-            "",
-            git.failure,
-        ),
+        Measure(KEY, built, "kph", Unit.COUNT, kph.of("builds"), Limit(5), "", kph.failure),
+        Measure(KEY, tested, "git bisect run", Unit.COUNT, git.of("steps"), None, "", git.failure),
     )
