@@ -1,0 +1,152 @@
+"""``kph bisect`` on real kernels: the culprit, in few builds, also when it is killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.vm.bisect import history
+from tests.vm.conftest import ALL, LIMIT, ROOT, argv
+
+slow = pytest.mark.skipif(not ALL, reason="NOT RUN: builds a dozen kernels one after the other; make vm-all has it")
+TEST = ("--target", "x86_64-vtd", "--scenario", history.SCENARIO)
+
+
+@dataclass(frozen=True)
+class Bisected:
+    """A bisection that ended."""
+
+    status: int
+    said: str
+    folder: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "report.json").read_text())
+        return found
+
+
+def kph(*words: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        argv(*words),
+        cwd=cwd,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    print(done.stdout)
+    return done
+
+
+def bisect(made: history.Made, folder: Path, *words: str | Path, ends: Sequence[int] = (0, -1)) -> Bisected:
+    good, bad = (made.commits[at] for at in ends)
+    named = ("--tree", made.repo, "--good", good, "--bad", bad, "--run-dir", folder)
+    done = kph("bisect", *named, *TEST, *words)
+    return Bisected(done.returncode, done.stdout, folder)
+
+
+def make(folder: Path, **layout: Any) -> history.Made:
+    """In one place for all tests: its work tree is kept."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kph-tests"
+    home.mkdir(parents=True, exist_ok=True)
+    return history.make(home / "history", history.Layout(**layout))
+
+
+def test_a_bad_commit_is_found_among_a_few(tmp_path: Path) -> None:
+    """Every make test: 12 commits, from before one that does not boot to after the culprit."""
+    made = make(tmp_path)
+    found = bisect(made, tmp_path / "b", ends=(39, 51))
+    assert found.status == 0, found.said
+    report = found.report
+    assert report["culprit"]["id"] == made.culprit and report["proved"]
+    assert report["numbers"]["commits"] == 12 and report["numbers"]["pruned"] == 9
+    assert [each["held"] for each in report["proof"]] == [True, True, True]
+    assert report["signature"].startswith("fail at step 3, alice: bind device=dma0: EBUSY")
+    assert report["numbers"]["builds"] <= 2 + 2
+
+
+@slow
+def test_the_culprit_of_64_commits_takes_five_kernels(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    found = bisect(made, tmp_path / "b", "--force")
+    assert found.status == 0, found.said
+    report = found.report
+    assert report["culprit"]["id"] == made.culprit and report["proved"]
+    assert report["numbers"]["commits"] == 64 and report["numbers"]["pruned"] == 54
+    tested = {step["name"] for step in report["steps"]} - {made.commits[0], made.commits[-1]}
+    assert len(tested) <= 5, "walk and proof together"
+
+
+@slow
+def test_a_culprit_among_commits_that_do_not_build_is_a_range(tmp_path: Path) -> None:
+    made = make(tmp_path, hidden=True)
+    found = bisect(made, tmp_path / "b")
+    assert found.status == 1, found.said
+    report = found.report
+    assert report["culprit"] is None
+    first, _, third = made.layout.broken
+    wanted = [made.commits[number] for number in range(first, third + 2)]
+    assert [suspect["id"] for suspect in report["suspects"]] == wanted
+    assert "#error" in report["conclusion"] and "does not build" in found.said
+
+
+@slow
+def test_a_failure_that_shows_now_and_then_is_found(tmp_path: Path) -> None:
+    made = make(tmp_path, breaks=history.SOMETIMES)
+    found = bisect(made, tmp_path / "b", "--flaky")
+    assert found.status == 0, found.said
+    assert found.report["culprit"]["id"] == made.culprit
+    assert found.report["culprit"]["confidence"] >= 0.95
+
+
+@slow
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_it_goes_on_to_the_same_culprit(tmp_path: Path, seed: int) -> None:
+    made = make(tmp_path, stamp=1000 * (seed + 1))
+    folder = tmp_path / "b"
+    chance = random.Random(seed)
+    good, bad = made.commits[0], made.commits[-1]
+    words = ("bisect", "--tree", made.repo, "--good", good, "--bad", bad, "--run-dir", folder, *TEST)
+    command = argv(*words)
+    for _ in range(6):
+        child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+        try:
+            child.wait(chance.uniform(2, 40))
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            time.sleep(1)
+        else:
+            break
+        command = argv("bisect", "--resume", folder)
+    found = kph("bisect", "--resume", folder)
+    assert found.returncode == 0, found.stdout
+    report = json.loads((folder / "report.json").read_text())
+    assert report["culprit"]["id"] == made.culprit and report["proved"]
+    names = [step["name"] for step in report["steps"]]
+    assert len(names) <= len(set(names)) + 2, "nothing but the ends is run more than once"
+
+
+def test_one_commit_in_the_codes_of_git_bisect_run(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    for number, wanted, told in ((39, 0, "good"), (50, 1, "bad"), (26, 125, "does not build")):
+        done = kph("test-commit", "--tree", made.repo, "--commit", made.commits[number], "--quiet", *TEST)
+        assert done.returncode == wanted and told in done.stdout
+    assert kph("test-commit", "--tree", tmp_path, *TEST).returncode == 130
+    assert kph("test-commit", "--no-such-option").returncode == 130
+    assert re.search("no scenario", kph("test-commit", "--tree", made.repo, "--scenario", "no-such").stdout)
