@@ -212,7 +212,7 @@ class CellRun:
         qemu = ensure_qemu(self._cache, self._door, self._ui, request.qemu, target)
         with self._ui.phase("accelerator"):
             choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
-        self._ui.say(f"accelerator: {choice.reason}")
+        self._ui.once(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
         self._workshop = Workshop(
             target.kernel,

@@ -98,6 +98,7 @@ class _Ends:
         self._require(having, signature, every, shown)
         test = judged(having, done, signature, self.tester.folder)
         self.journal.lock(signature)
+        self.journal.test(judged(without, [good], signature, self.tester.folder))
         self.journal.test(test)
         self.ui.say(f"{short(having)} is bad in {shown} of {count} runs: {signature}")
         return signature, test

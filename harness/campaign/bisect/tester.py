@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,9 @@ from harness.model import Outcome, Splat, Status, Tree
 from harness.proc import Door
 from harness.scenario.schema import Scenario
 from harness.ui import Ui
+
+
+_WORK = re.compile(r"/\S*/slots/[^/\s]+/work/")  # where the tree was built, before the path of a file of it
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,7 @@ def judged(name: str, done: list[Runs], signature: Signature, top: Path) -> Tria
     """What ``done``, the runs of one test, say under ``signature``."""
     readings = [read(signature, run.outcome, run.boot_splats, run.booted) for each in done for run in each.runs]
     if not readings:
-        readings = [Reading(Mark.SKIP, done[0].failure)]
+        readings = [Reading(Mark.SKIP, _WORK.sub("", done[0].failure))]
     said = together(readings)
     every = [run.outcome for each in done for run in each.runs]
     return Trial(
