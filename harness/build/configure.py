@@ -22,6 +22,7 @@ _STAMP = ".kph-configured"  # in the output directory: what its .config was made
 # Kconfig files ask scripts and the compiler, and make hands them its variables; none looks at these.
 _UNASKED = (".c", ".h", ".S", ".rst", ".dts", ".dtsi")
 _ASKED = ("scripts/", "tools/")  # whatever the name
+_APART = ("tools/testing/",)  # neither a configuration nor a build of a kernel opens these
 
 
 class Configuration:
@@ -90,7 +91,11 @@ class Configuration:
 
 def unasked(since: Iterable[Change]) -> bool:
     """Whether none of these changes can be seen by what makes a ``.config``."""
-    return all(each.plain and each.path.endswith(_UNASKED) and not each.path.startswith(_ASKED) for each in since)
+    return all(each.path.startswith(_APART) or _unasked(each) for each in since)
+
+
+def _unasked(change: Change) -> bool:
+    return change.plain and change.path.endswith(_UNASKED) and not change.path.startswith(_ASKED)
 
 
 @contextlib.contextmanager

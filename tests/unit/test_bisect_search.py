@@ -161,3 +161,11 @@ def test_a_flaky_failure_is_found_as_often_as_was_asked(rate: float, mends: bool
         right += search.culprit[0] == f"c{culprit}"
         tries += 1
     assert right / tries >= 0.93, "the seed is fixed: this is what it gives, and no more than 0.95 was asked for"
+
+
+def test_of_two_that_teach_alike_the_one_that_lasted_is_tested() -> None:
+    """What does not build is mended soon."""
+    lasts = {f"c{number}": 1 for number in range(10)} | {"c5": 11}
+    search = Search(line(10), ALWAYS, lasts=lasts).after("c9", Seen(1, 0))
+    assert search.next()[0].commit == "c5"
+    assert Search(line(10), ALWAYS, lasts={**lasts, "c5": 1}).after("c9", Seen(1, 0)).next()[0].commit == "c4"

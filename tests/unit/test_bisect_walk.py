@@ -302,7 +302,7 @@ def test_a_file_that_only_a_middle_kernel_reads_is_seen_when_that_is_built(stage
     assert found.pruned and culprit in found.pruned.graph.nodes
 
 
-@pytest.mark.parametrize("moment", range(1, 8))
+@pytest.mark.parametrize("moment", range(1, 7))
 def test_a_bisection_that_is_killed_goes_on_where_it_was(stage: Stage, moment: int) -> None:
     typical(stage, count=40, culprit=23)
     whole = stage.run("whole")

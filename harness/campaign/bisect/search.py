@@ -64,6 +64,7 @@ class Search:
     seen: Mapping[str, Seen] = field(default_factory=dict)  # commits of the graph that were tested
     skipped: frozenset[str] = frozenset()  # commits that cannot be tested
     costs: Costs = field(default_factory=Costs)
+    lasts: Mapping[str, int] = field(default_factory=dict)  # commits of the history that have the image of each
 
     def after(self, commit: str, seen: Seen) -> Search:
         """The same after more runs on ``commit``."""
@@ -187,12 +188,16 @@ class Search:
         return gain
 
     def _testable(self, commit: str) -> float:
-        """How likely ``commit`` can be tested: a fault that hinders it lasts from the commit that brought it to the one
-        that mends it, so the neighbours of a skipped commit are skipped themselves more often than not.
+        """How likely ``commit`` can be tested.
+
+        What does not build or boot is mended soon, so an image that many commits have is a good one more often. And
+        a fault that hinders a test lasts from the commit that brought it to the one that mends it, so the neighbours
+        of a skipped commit are skipped themselves more often than not.
         """
+        lasting = 1 - 0.25 / max(1, self.lasts.get(commit, 1))
         here = self.graph.index[commit]
         near = min((abs(here - self.graph.index[each]) for each in self.skipped), default=None)
-        return 1.0 if near is None else 1 - 0.9 * 0.5 ** (near - 1)
+        return lasting if near is None else lasting * (1 - 0.9 * 0.5 ** (near - 1))
 
 
 def _entropy(chance: float) -> float:

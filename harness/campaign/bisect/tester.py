@@ -26,7 +26,6 @@ from harness.proc import Door
 from harness.scenario.schema import Scenario
 from harness.ui import Ui
 
-
 _WORK = re.compile(r"/\S*/slots/[^/\s]+/work/")  # where the tree was built, before the path of a file of it
 
 

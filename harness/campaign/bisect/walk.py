@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -181,7 +182,8 @@ class Bisection:
         assert self._pruned is not None
         order = self._order
         costs = self._costs()
-        search = Search(self._pruned.graph, confirmed.rate, order.confidence, order.mends, costs=costs)
+        lasts = Counter(self._pruned.same.values())
+        search = Search(self._pruned.graph, confirmed.rate, order.confidence, order.mends, costs=costs, lasts=lasts)
         for test in self._journal.tests.values():
             node = self._pruned.same.get(test.name, "")
             if node not in self._pruned.graph.index:

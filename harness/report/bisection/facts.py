@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -100,7 +101,7 @@ def steps(found: Found) -> tuple[Step, ...]:
 
 
 def _empty(search: Search) -> Search:
-    return Search(search.graph, search.rate, search.confidence, search.mends, costs=search.costs)
+    return dataclasses.replace(search, seen={}, skipped=frozenset())
 
 
 def _after(search: Search, node: str, test: Trial) -> Search:
