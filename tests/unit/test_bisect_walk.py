@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import jsonschema
 import pytest
 
+from harness import schema
 from harness.campaign.bisect import walk
 from harness.campaign.bisect.journal import NAME, Journal, Trial
 from harness.campaign.bisect.prune import Reads
@@ -24,6 +26,7 @@ from harness.errors import InfraError
 from harness.machine import target as targets
 from harness.model import Outcome, Splat, SplatKind, Status, StepResult, Tree
 from harness.report import bisection
+from harness.report.bisection import json_
 from harness.scenario import load as suites
 from harness.source.git import Git
 from tests.unit.source_tree import BASE, Desk, git, write_tree
@@ -233,6 +236,7 @@ def test_a_culprit_among_them_is_not_proved_and_the_range_is_named(stage: Stage)
     assert f"one of 4 commits from {short(stage.commits[5])} to {short(stage.commits[8])}" in found.conclusion
     assert "untested among them are 3: does not build: error: no such thing" in found.conclusion
     mail = bisection.files(found)["regression-mail.txt"]
+    jsonschema.Draft202012Validator(schema.load("bisect")).validate(json_.document(found))
     assert f"#regzbot introduced: {stage.commits[0]}..{stage.commits[-1]}" in mail
 
 
@@ -336,6 +340,7 @@ def test_what_is_left_behind_is_complete(stage: Stage) -> None:
     files = bisection.files(found)
     assert set(files) == {"report.txt", "report.json", "report.html", "git-bisect.log", "regression-mail.txt"}
     document = json.loads(files["report.json"])
+    jsonschema.Draft202012Validator(schema.load("bisect")).validate(document)
     assert document["culprit"]["id"] == stage.commits[9] and document["proved"]
     assert [step["mark"] for step in document["steps"]] == [str(test.mark) for test in found.tests]
     assert f"#regzbot introduced: {stage.commits[9]}" in files["regression-mail.txt"]

@@ -40,7 +40,7 @@ def test_what_a_failure_is_there_to_show_is_told() -> None:
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(schema.load("run"))
-    assert schema.names() == ("run",)
+    assert schema.names() == ("bisect", "run")
     with pytest.raises(UserError, match="no schema"):
         schema.load("nothing")
 

@@ -10,7 +10,7 @@ from harness.campaign.bisect.walk import Found
 from harness.report import clean
 from harness.report.bisection import facts
 
-VERSION = 1  # of this form; a field that changes its meaning raises it
+SCHEMA = "kph.bisect.v1"
 
 
 def render(found: Found) -> str:
@@ -22,7 +22,7 @@ def document(found: Found) -> dict[str, Any]:
     """The object."""
     request, took = found.order.request, facts.numbers(found)
     return {
-        "schema": VERSION,
+        "schema": SCHEMA,
         "folder": str(found.folder),
         "tree": request.tree,
         "target": request.targets[0].name,
@@ -48,6 +48,8 @@ def document(found: Found) -> dict[str, Any]:
                 "subject": clean.whole(step.subject),
                 "mark": str(step.mark),
                 "reason": clean.whole(step.reason),
+                "shown": test.shown,
+                "hidden": test.hidden,
                 "how": step.how,
                 "seconds": round(step.seconds, 1),
                 "left": step.left,
