@@ -60,16 +60,14 @@ def bisect(made: history.Made, folder: Path, *words: str | Path, ends: Sequence[
     return Bisected(done.returncode, done.stdout, folder)
 
 
-def make(folder: Path, **layout: Any) -> history.Made:
+def make(**layout: Any) -> history.Made:
     """In one place for all tests: its work tree is kept."""
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kph-tests"
-    home.mkdir(parents=True, exist_ok=True)
-    return history.make(home / "history", history.Layout(**layout))
+    return history.make(history.home() / "history", history.Layout(**layout))
 
 
 def test_a_bad_commit_is_found_among_a_few(tmp_path: Path) -> None:
     """Every make test: 12 commits, from before one that does not boot to after the culprit."""
-    made = make(tmp_path)
+    made = make()
     found = bisect(made, tmp_path / "b", ends=(39, 51))
     assert found.status == 0, found.said
     report = found.report
@@ -82,7 +80,7 @@ def test_a_bad_commit_is_found_among_a_few(tmp_path: Path) -> None:
 
 @slow
 def test_the_culprit_of_64_commits_takes_five_kernels(tmp_path: Path) -> None:
-    made = make(tmp_path)
+    made = make()
     found = bisect(made, tmp_path / "b", "--force")
     assert found.status == 0, found.said
     report = found.report
@@ -94,7 +92,7 @@ def test_the_culprit_of_64_commits_takes_five_kernels(tmp_path: Path) -> None:
 
 @slow
 def test_a_culprit_among_commits_that_do_not_build_is_a_range(tmp_path: Path) -> None:
-    made = make(tmp_path, hidden=True)
+    made = make(hidden=True)
     found = bisect(made, tmp_path / "b")
     assert found.status == 1, found.said
     report = found.report
@@ -107,7 +105,7 @@ def test_a_culprit_among_commits_that_do_not_build_is_a_range(tmp_path: Path) ->
 
 @slow
 def test_a_failure_that_shows_now_and_then_is_found(tmp_path: Path) -> None:
-    made = make(tmp_path, breaks=history.SOMETIMES)
+    made = make(breaks=history.SOMETIMES)
     found = bisect(made, tmp_path / "b", "--flaky")
     assert found.status == 0, found.said
     assert found.report["culprit"]["id"] == made.culprit
@@ -117,7 +115,7 @@ def test_a_failure_that_shows_now_and_then_is_found(tmp_path: Path) -> None:
 @slow
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_any_moment_it_goes_on_to_the_same_culprit(tmp_path: Path, seed: int) -> None:
-    made = make(tmp_path, stamp=1000 * (seed + 1))
+    made = make(stamp=1000 * (seed + 1))
     folder = tmp_path / "b"
     chance = random.Random(seed)
     good, bad = made.commits[0], made.commits[-1]
@@ -143,7 +141,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_culprit(tmp_path: Path, see
 
 
 def test_one_commit_in_the_codes_of_git_bisect_run(tmp_path: Path) -> None:
-    made = make(tmp_path)
+    made = make()
     for number, wanted, told in ((39, 0, "good"), (50, 1, "bad"), (26, 125, "does not build")):
         done = kph("test-commit", "--tree", made.repo, "--commit", made.commits[number], "--quiet", *TEST)
         assert done.returncode == wanted and told in done.stdout

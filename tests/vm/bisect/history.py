@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import platformdirs
+
 from harness.cache import Cache
 from harness.proc import Door
 from harness.source.trees import resolve_tree
@@ -99,6 +101,13 @@ class Made:
     @property
     def culprit(self) -> str:
         return self.commits[self.layout.broken[1] if self.layout.hidden else self.layout.culprit]
+
+
+def home() -> Path:
+    """Where histories lie whose work tree is to be found again."""
+    folder = Path(platformdirs.user_cache_dir("kph-tests"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def make(folder: Path, layout: Layout | None = None, cache: Cache | None = None) -> Made:
