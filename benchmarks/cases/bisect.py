@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ class _Histories:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._repo = bench.home / "history"
+        self._turns = 0
 
     def kph(self) -> Numbers:
         made = self._make()
@@ -42,13 +44,14 @@ class _Histories:
 
     def git(self) -> Numbers:
         made = self._make()
-        test = f"{KPH} test-commit --quiet --tree {made.repo} {' '.join(_TEST)} --commit"
+        history.git(made.repo, "checkout", "-q", "-f", "main")
+        test = f"cd {made.repo} && {KPH} test-commit --quiet {' '.join(_TEST)}"
         good, bad = made.commits[0], made.commits[-1]
-        seconds = self._bench.command("sh", "-c", f"{test} {good}")
-        seconds += self._bench.command("sh", "-c", f"{test} {bad}", accepted=(1,))
+        seconds = self._bench.command("sh", "-c", f"{test} --commit {good}")
+        seconds += self._bench.command("sh", "-c", f"{test} --commit {bad}", accepted=(1,))
         git = ("git", "-C", made.repo, "bisect")
-        self._bench.command(*git, "start", "--no-checkout", bad, good)
-        seconds += self._bench.command(*git, "run", "sh", "-c", f"{test} BISECT_HEAD")
+        seconds += self._bench.command(*git, "start", bad, good)
+        seconds += self._bench.command(*git, "run", "sh", "-c", test)
         _require(history.git(made.repo, "rev-parse", "refs/bisect/bad").strip(), made)
         log = history.git(made.repo, "bisect", "log").splitlines()
         steps = sum(line.startswith(("git bisect good ", "git bisect bad ", "git bisect skip ")) for line in log)
@@ -57,12 +60,19 @@ class _Histories:
 
     def warm_up(self) -> None:
         """A whole kernel in the work tree of the history, so that neither pays for it."""
-        made = self._make()
+        self._bench.seed()
+        made = history.make(self._repo, history.Layout(stamp=secrets.randbits(24)), self._bench.cache)
+        history.git(made.repo, "checkout", "-q", "-f", "main")
         self._bench.command(KPH, "test-commit", "--quiet", "--tree", made.repo, *_TEST, "--commit", made.commits[11])
 
     def _make(self) -> history.Made:
         self._bench.seed()
-        return history.make(self._repo, history.Layout(stamp=secrets.randbits(24)), self._bench.cache)
+        return history.make(self._repo, self._layout(), self._bench.cache)
+
+    def _layout(self) -> history.Layout:
+        """Another one in each round, the same for both who take their turns in it; its kernels are always new."""
+        round_number, self._turns = self._turns // 2, self._turns + 1
+        return history.scattered(random.Random(round_number), secrets.randbits(24))
 
 
 def _require(culprit: str, made: history.Made) -> None:
@@ -75,7 +85,7 @@ def measure(bench: Bench) -> Sequence[Measure]:
     histories = _Histories(bench)
     bench.say("warming up: one kernel of the history")
     histories.warm_up()
-    taken = alternate(max(1, min(3, bench.runs)), {"kph": histories.kph, "git": histories.git})
+    taken = alternate(bench.runs, {"kph": histories.kph, "git": histories.git})
     kph, git = taken["kph"], taken["git"]
     built, tested = "kernels built beyond both ends", "commits tested beyond both ends"
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ class Imagined:
         self.reads = Reads()
 
     def learn(self, test: Trial) -> None: ...
+
+    def begin(self, name: str, tree: Tree, runs: int, pool: ThreadPoolExecutor) -> Future[Runs]:
+        return pool.submit(self.raw, name, tree, runs)
 
     def raw(self, name: str, tree: Tree, runs: int, first: int = 0) -> Runs:
         fails = self.fails(kconfig.options(self.options(name)))

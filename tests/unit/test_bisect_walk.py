@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,6 +54,9 @@ class Imagined:
 
     def read_by(self, tree: Tree) -> None:
         self._read(tree)
+
+    def begin(self, name: str, tree: Tree, runs: int, pool: ThreadPoolExecutor) -> Future[Runs]:
+        return pool.submit(self.raw, name, tree, runs)
 
     def raw(self, name: str, tree: Tree, runs: int, first: int = 0) -> Runs:
         self.asked.append(name)
@@ -202,6 +206,24 @@ def test_taking_it_back_on_the_newer_end_is_part_of_the_proof(stage: Stage) -> N
     assert any(name.startswith("revert:") for name in found.journal.tests)
     log = bisection.files(found)[bisection.LOG]
     assert "revert" not in log
+
+
+def test_a_change_that_is_taken_back_is_not_built_again(stage: Stage) -> None:
+    for _ in range(3):
+        stage.commit("")
+    middle = stage.commits[-1]
+    stage.commit(NO_BOOT)
+    git(stage.repo, "revert", "--no-edit", "HEAD")
+    stage.commits.append(git(stage.repo, "rev-parse", "HEAD").strip())
+    back = stage.commits[-1]
+    for _ in range(3):
+        stage.commit(FAILS)
+    (stage.root / "b").mkdir()
+    Journal(stage.root / "b").test(Trial(middle, Mark.GOOD, "", hidden=1, identity="i", built=True))
+    found = stage.run()
+    assert found.culprit and found.culprit.id == stage.commits[6] and found.proved
+    assert found.journal.tests[back].shared == middle and not found.journal.tests[back].built
+    assert stage.tester and back not in stage.tester.asked
 
 
 def test_a_second_cause_leaves_it_unproved(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -78,21 +79,18 @@ class _Ends:
         known, signature = self.journal.tests.get(having), self.journal.signature
         if known and signature:
             return signature, known
-        # The good one first: what it prints, too, is no symptom.
-        good = self._raw("good", without, self.order.confirm)
+        good, first = self._both(without, having)
+        # What the good one prints, too, is no symptom.
         before = tuple(splat for run in good.runs for splat in (*run.boot_splats, *run.outcome.splats))
-        done: list[Runs] = []
-        count = 0
+        done = [first]
         while True:
-            done.append(self._raw("bad", having, self.order.confirm, count))
-            if done[0].failure:
-                raise NotReproduced(f"the bad end {short(having)} cannot be tested: {done[0].failure}")
             every = tuple(run for each in done for run in each.runs)
             count = len(every)
             signature = self._locked(every, before)
             shown = self._count(signature, every)
             if self._settled(shown, count):
                 break
+            done.append(self._raw("bad", having, self.order.confirm, count))
         if signature is None:
             raise NotReproduced(f"the bad end {short(having)} does not fail: {_outcome(every)} in {count} runs")
         self._require(having, signature, every, shown)
@@ -158,11 +156,27 @@ class _Ends:
                 f"the ends parted at {short(base)}, which is {test.mark}, not bad as {short(self.ends.old)}"
             )
 
-    def _raw(self, what: str, name: str, runs: int, first: int = 0) -> Runs:
+    def _both(self, without: str, having: str) -> tuple[Runs, Runs]:
+        """Both ends; the good one is run while the bad one is built."""
+        with ThreadPoolExecutor(1, thread_name_prefix="good-end") as pool:
+            try:
+                good = self.tester.begin(without, self._tree("good", without), self.order.confirm, pool)
+                bad = self._raw("bad", having, self.order.confirm)
+                if bad.failure:
+                    raise NotReproduced(f"the bad end {short(having)} cannot be tested: {bad.failure}")
+                return good.result(), bad
+            except (KeyboardInterrupt, SystemExit):
+                self.tester.stop()  # the pool waits for its thread, and that for its guests
+                raise
+
+    def _tree(self, what: str, name: str) -> Tree:
         try:
-            return self.tester.raw(name, self.trees.tree(name), runs, first)
+            return self.trees.tree(name)
         except Unfit as why:
             raise NotReproduced(f"the {what} end {short(name)} cannot be tested: {why}") from why
+
+    def _raw(self, what: str, name: str, runs: int, first: int = 0) -> Runs:
+        return self.tester.raw(name, self._tree(what, name), runs, first)
 
     def _test(self, name: str, signature: Signature, runs: int, first: int) -> Trial:
         try:

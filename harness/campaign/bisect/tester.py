@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,17 @@ class Runs:
     evidence: Path
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A test that is built, or that cannot be."""
+
+    folder: Path
+    prepared: Prepared
+    runs: int
+    built: bool  # make was asked
+    build_seconds: float
+
+
 class Tester:
     """``test()`` from any thread; each lane has a work tree of its own, so that builds can go on beside each other."""
 
@@ -84,6 +95,10 @@ class Tester:
         if test.identity and not test.shared:
             self._known.setdefault(test.identity, test.name)
 
+    def stop(self) -> None:
+        """End all processes of the bisection: threads that wait for one then fail."""
+        self._door.close()
+
     @property
     def reads(self) -> Reads:
         """What all builds so far read."""
@@ -95,13 +110,19 @@ class Tester:
         if cell.stored(tree):
             self._learn(cell, tree)
 
+    def begin(self, name: str, tree: Tree, runs: int, pool: ThreadPoolExecutor) -> Future[Runs]:
+        """Build ``tree`` now, and run the scenario in a thread of ``pool``, so that the next can be built meanwhile."""
+        ready = self._ready(name, tree, runs, 0)
+        self._twin(name, ready.prepared)
+        return pool.submit(self._finish, ready)
+
     def raw(self, name: str, tree: Tree, runs: int, first: int = 0) -> Runs:
         """``runs`` runs on ``tree``, those numbered from ``first``: no two of one number are the same run, but a
         number whose result is kept is not run again. Raises UserError and InfraError.
         """
-        found = self._carry_out(name, tree, runs, first, {}, 0)
-        assert isinstance(found, Runs)
-        return found
+        ready = self._ready(name, tree, runs, first)
+        self._twin(name, ready.prepared)
+        return self._finish(ready)
 
     def test(
         self,
@@ -136,46 +157,40 @@ class Tester:
 
     # --- in the order in which it happens ---------------------------------------
     def _carry_out(
-        self,
-        name: str,
-        tree: Tree,
-        runs: int,
-        first: int,
-        known: Mapping[str, Trial],
-        fewest: int,
+        self, name: str, tree: Tree, runs: int, first: int, known: Mapping[str, Trial], fewest: int
     ) -> Runs | Trial:
         """``fewest``: runs that a twin without the symptom must have to speak for this one."""
+        ready = self._ready(name, tree, runs, first)
+        twin = known.get(self._twin(name, ready.prepared))
+        if twin is None or (twin.mark is Mark.GOOD and twin.hidden < fewest):
+            return self._finish(ready)
+        self._ui.say(f"{short(name)}: the very kernel of {short(twin.name)}, which is {twin.mark}")
+        return dataclasses.replace(
+            twin,
+            name=name,
+            built=ready.built,
+            shared=twin.name,
+            seconds=ready.build_seconds,
+            build_seconds=ready.build_seconds,
+        )
+
+    def _ready(self, name: str, tree: Tree, runs: int, first: int) -> _Ready:
         started = time.monotonic()
         folder = self._evidence(name)
         cell = self._cell(folder, first, runs, self._options(name))
         stored = cell.stored(tree)
         prepared = cell.prepare(short(name), tree)
-        built = time.monotonic() - started
         if prepared.identity:
             self._learn(cell, tree)
-        twin = known.get(self._twin(name, prepared))
-        if twin is not None and (twin.mark is not Mark.GOOD or twin.hidden >= fewest):
-            self._ui.say(f"{short(name)}: the very kernel of {short(twin.name)}, which is {twin.mark}")
-            return dataclasses.replace(
-                twin,
-                name=name,
-                built=not stored,
-                shared=twin.name,
-                seconds=time.monotonic() - started,
-                build_seconds=built,
-                evidence=twin.evidence,
-            )
-        found = self._runs(prepared, runs)
-        failure = "" if prepared.kernel else found[0].outcome.reason
-        return Runs(
-            found if prepared.kernel else (),
-            failure,
-            prepared.identity,
-            not stored,
-            built,
-            time.monotonic() - started,
-            folder,
-        )
+        return _Ready(folder, prepared, runs, not stored, time.monotonic() - started)
+
+    def _finish(self, ready: _Ready) -> Runs:
+        started = time.monotonic()
+        found = self._runs(ready.prepared, ready.runs)
+        seconds = ready.build_seconds + time.monotonic() - started
+        failure = "" if ready.prepared.kernel else found[0].outcome.reason
+        runs = found if ready.prepared.kernel else ()
+        return Runs(runs, failure, ready.prepared.identity, ready.built, ready.build_seconds, seconds, ready.folder)
 
     def _evidence(self, name: str) -> Path:
         with self._lock:

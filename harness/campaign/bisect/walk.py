@@ -229,7 +229,25 @@ class Bisection:
 
     def _one(self, look: Look, signature: Signature, lane: int) -> Trial:
         known = self._journal.tests
+        twin = self._twin(look)
+        if twin is not None:
+            self._ui.say(
+                f"{short(look.commit)}: all that a build reads is as in {short(twin.name)}, which is {twin.mark}"
+            )
+            return replace(twin, name=look.commit, built=False, shared=twin.name, seconds=0.0, build_seconds=0.0)
         return tested(look, signature, lane, self._trees, self._tester, known)
+
+    def _twin(self, look: Look) -> Trial | None:
+        """What was tested with the same sources, as when a change was taken back: it need not even be built."""
+        assert self._history is not None
+        others = [
+            test
+            for test in self._journal.tests.values()
+            if test.name in self._history.by_id and (test.mark is not Mark.GOOD or test.hidden >= look.runs)
+        ]
+        edges = [(test.name, look.commit) for test in others if test.name != look.commit]
+        differ = pruning.matters(self._trees.git, edges, self._tester.reads)
+        return next((test for test in others if differ.get((test.name, look.commit)) == ""), None)
 
     def _keep(self, test: Trial) -> None:
         self._journal.test(test)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,6 +89,17 @@ class Layout:
     def _counter(self, file: str, number: int) -> Change:
         text = f"int kph_step_{number} = {self.stamp + number};\n"
         return Change(file, f"{Path(file).stem}: Count step {number}", new=text)
+
+
+def scattered(chance: random.Random, stamp: int) -> Layout:
+    """A layout with its ten commits anywhere."""
+    while True:
+        broken, panics, culprit, *others = (chance.randint(1, COUNT - 1) for _ in range(6))
+        layout = Layout(culprit, REFUSED, (broken, broken + 1, broken + 2), panics, tuple(others), stamp)
+        numbers = layout.changes()
+        # No two in one place, and none of the pairs cut by another that touches the same files.
+        if len(numbers) == 10 and max(numbers) <= COUNT:
+            return layout
 
 
 @dataclass(frozen=True)
