@@ -96,7 +96,7 @@ def _summary(cell: Cell, lines: tuple[Line, ...]) -> str:
 
 
 def _details(cell: Cell, lines: tuple[Line, ...]) -> Iterator[str]:
-    yield f"{cell.place}, {cell.spec} at {cell.commit[:12]}"
+    yield f"{cell.place}, {facts.shown(cell.spec)} at {cell.commit[:12]}"
     for line in lines:
         result = line.result
         if result.status in BAD or not line.steady:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,6 +11,7 @@ from harness.campaign.nightly.history import History
 from harness.campaign.nightly.records import BAD, Bisected, Cell, CellState, Night, NightState, Place, Result, Trend
 from harness.campaign.nightly.records import Verdict as Judged
 
+_LOGIN = re.compile(r"^([\w+.-]+://)[^/]*@")
 _UNDECIDED = (CellState.PLANNED, CellState.RUNNING)
 
 
@@ -138,6 +140,11 @@ class Facts:
                     yield f"{cell.place}: {line.result.scenario} is quarantined"
                 elif not line.steady:
                     yield f"{cell.place}: {line.result.scenario} is flaky"
+
+
+def shown(address: str) -> str:
+    """The address of a tree without a user's name, password or token: reports go to others."""
+    return _LOGIN.sub(r"\1", address)
 
 
 def of(history: History, night: Night) -> Facts:

@@ -37,7 +37,7 @@ def _suite(found: Facts, cell: Cell) -> TestSuite:
     if cell.started:
         suite.timestamp = cell.started.partition("+")[0]
     for name, value in (
-        ("tree", f"{cell.spec} {cell.version} {cell.commit}"),
+        ("tree", f"{facts.shown(cell.spec)} {cell.version} {cell.commit}"),
         ("series", place.series),
         ("accelerator", cell.accelerator),
         ("run", cell.folder),

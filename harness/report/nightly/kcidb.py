@@ -28,7 +28,7 @@ _EXCERPT = 16000  # characters; the schema's limit is 16384
 _STATUS = {"pass": "PASS", "skip": "SKIP", "error": "MISS", **dict.fromkeys(BAD, "FAIL")}
 _ORIGIN = re.compile(r"[a-z0-9_]+")
 # Trees of which our repository alone has the commit: it was made from files.
-_NO_GIT = re.compile(r"debian:|.*\.(tar(\.\w+)?|tgz)$")
+_NO_GIT = re.compile(r"debian:.*|.*\.(tar(\.\w+)?|tgz)$")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _built(night: Night, cell: Cell, names: Names) -> str:
 def _checkout(id: str, cell: Cell, names: Names) -> dict[str, Any]:
     tree = cell.place.tree
     git = not _NO_GIT.fullmatch(cell.spec) and re.fullmatch("[0-9a-f]{40}", cell.commit)
-    url = names.urls.get(tree, cell.spec if cell.spec.startswith("https://") else "")
+    spec = facts.shown(cell.spec)
+    url = facts.shown(names.urls.get(tree, spec if spec.startswith("https://") else ""))
     return _said(
         id=id,
         origin=names.origin,
@@ -95,7 +96,7 @@ def _checkout(id: str, cell: Cell, names: Names) -> dict[str, Any]:
         valid=True,
         # Of a series the data base wants a hash over the patch files, which a history does not have.
         **({} if cell.place.series else {"patchset_hash": ""}),
-        misc={"kph": _said(spec=clean.line(cell.spec), commit=cell.commit, version=cell.version)},
+        misc={"kph": _said(spec=clean.line(spec), commit=cell.commit, version=cell.version)},
     )
 
 

@@ -45,7 +45,7 @@ def address(text: str) -> Address:
     name, mail = email.utils.parseaddr(text)
     user, at, domain = mail.rpartition("@")
     try:
-        if not (user and at and domain) or clean.line(text) != text:
+        if not (user and at and domain) or mail not in text or clean.line(text) != text:
             raise ValueError
         return Address(name, user, domain)
     except ValueError as error:
@@ -192,7 +192,7 @@ def _series(every: Sequence[Series], tester: str) -> Iterator[str]:
         targets = ", ".join(dict.fromkeys(cell.place.target for cell in series.cells))
         yield from _wrap(f"{series.name} passes on every cell: {len(series.cells)} on {trees}; {targets}").split("\n")
         # At the start of the line, so that it can be sent as it is, and b4 finds it in the answer to the series.
-        yield from ([f"Tested-by: {address(tester)}"] if tester else [])
+        yield from ([f"Tested-by: {tester.strip()}"] if tester else [])
         yield ""
     doubtful = [series for series in every if series.doubt]
     if doubtful:
