@@ -110,7 +110,7 @@ class History:
         try:
             yield
         except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
-            hint = "kph history --check FILE says what is wrong; what was committed is kept"
+            hint = f"kph history --check --history {self._file} says what is wrong; what was committed is kept"
             if "full" in str(error):
                 hint = "the disk is full: free some space; nothing that was kept is lost"
             raise InfraError(f"the history {self._file}: {error}", hint) from error
