@@ -13,7 +13,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from harness import doctor, timing
+from harness import doctor, inuse, timing
 from harness.cache import Cache, write_whole
 from harness.campaign.bisect.configs import ConfigBisection, Configs
 from harness.campaign.bisect.journal import NAME as JOURNAL
@@ -112,7 +112,7 @@ def _carry_out(order: Order, configs: Configs | None, folder: Path, journal: Jou
         lock.acquire(timeout=0)
     except Timeout as held:
         raise UserError(f"the bisection in {folder} is being carried out by another kph", "wait for it") from held
-    with lock:
+    with lock, inuse.run(cache.root, folder):
         ui.say(f"bisection: {folder}")
         try:
             if configs is not None:
