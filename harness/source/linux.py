@@ -12,8 +12,12 @@ from harness.source.git import Git
 NEEDED = {"Makefile": "blob", "Kconfig": "blob", "drivers/iommu": "tree"}  # path: what git calls it
 
 
+class NotLinux(UserError):
+    """A commit that is no kernel tree."""
+
+
 def as_tree(spec: str, git: Git, commit: str, lineage: str) -> Tree:
-    """The value for a commit. Raises UserError when it is not a Linux tree."""
+    """The value for a commit. Raises NotLinux when it is not a Linux tree."""
     listing = git.text("ls-tree", commit, *NEEDED)
     kinds = {path: kind for kind, path in re.findall(r"^\d+ (\w+) [0-9a-f]+\t(.+)$", listing, re.M)}
     missing = [name for name, kind in NEEDED.items() if kinds.get(name) != kind]
@@ -35,7 +39,7 @@ def parse_version(makefile: str) -> str:
     return ".".join(numbers) + values.get("EXTRAVERSION", "")
 
 
-def not_linux(spec: str, missing: Sequence[str]) -> UserError:
-    return UserError(
+def not_linux(spec: str, missing: Sequence[str]) -> NotLinux:
+    return NotLinux(
         f"{spec} is not a Linux kernel tree: it lacks {', '.join(missing)}", "give the top folder of a kernel source"
     )

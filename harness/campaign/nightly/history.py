@@ -275,7 +275,10 @@ class History:
     def bisections(self, cell: int | None = None) -> list[Bisected]:
         """Of one cell, or all."""
         rows = self._rows("SELECT * FROM bisected WHERE ?1 IS NULL OR cell = ?1 ORDER BY id", cell)
-        return [Bisected(*facts, bool(proved), told, folder) for *facts, proved, told, folder in rows]
+        return [
+            Bisected(number, of, scenario, culprit, subject, author, bool(proved), told, folder)
+            for number, of, scenario, culprit, subject, author, proved, told, folder in rows
+        ]
 
     # --- care ----------------------------------------------------------------------
     def forget(self, before: str) -> int:
