@@ -128,7 +128,7 @@ def _misfits(bench: _Bench, patch: Patch) -> list[Misfit]:
 # --- what the user could do ---------------------------------------------------
 def _hints(bench: _Bench, patch: Patch, file: Path, misfits: list[Misfit]) -> list[str]:
     hints = []
-    is_git = bench.base.lineage.startswith("git-")
+    is_git = bench.base.repo.name.startswith("git-")  # the mirror of a user's repository
     there = _is_there(bench, patch)
     if there:
         hints.append(f"the tree already has {there}: leave it out, or take an older base")
