@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from harness.campaign.nightly import trend
 from harness.campaign.nightly.records import (
     Bisected,
@@ -308,6 +310,11 @@ class History:
              " (SELECT 1 FROM cell AS own WHERE own.id = cell.same)"),
         )  # fmt: skip
         return found + [text % row for text, query in wrong for row in self._rows(query)]
+
+
+def default_file() -> Path:
+    """The history of this user's nights, unless another is named."""
+    return platformdirs.user_state_path("kph") / "history.sqlite"
 
 
 def now() -> str:
