@@ -19,7 +19,7 @@ class Tree:
     commit: str  # full commit id
     content: str  # git tree id of the commit: equal content, equal id
     version: str  # kernel version from the top Makefile, e.g. 7.3.4
-    lineage: str  # short slug; trees that share it build well incrementally on each other
+    lineage: str  # e.g. linux-7.3; trees that share it build well incrementally on each other
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,16 @@ def lost(wanted: Wanted, config: str) -> tuple[Lost, ...]:
     )
 
 
+class OptionsLost(UserError):
+    """Options that a kernel was to have did not survive."""
+
+
 def require(wanted: Wanted, config: str, what: str) -> None:
-    """Raise UserError, naming each option and its fragment, when something of ``wanted`` got lost."""
+    """Raise OptionsLost, naming each option and its fragment, when something of ``wanted`` got lost."""
     gone = lost(wanted, config)
     if gone:
         lines = "\n".join(f"  {each.fragment}: {each.option}={each.wanted} became {each.got}" for each in gone)
-        raise UserError(
+        raise OptionsLost(
             f"{what}: options did not survive olddefconfig:\n{lines}",
             "a dependency is missing in the fragments, or this tree does not have the option",
         )

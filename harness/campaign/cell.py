@@ -51,11 +51,14 @@ class Prepared:
     carry_out: Callable[[], SideResult]  # runs the suite, or says why it cannot
     kernel: Kernel | None = None  # None: it does not build
     module: Module | None = None
+    programs: Programs = NONE
 
     @property
     def identity(self) -> str:
         """Tells what is booted from everything else; empty when nothing was built."""
-        return f"{self.kernel.identity}-{self.module.identity}" if self.kernel and self.module else ""
+        if not (self.kernel and self.module):
+            return ""
+        return "-".join((self.kernel.identity, self.module.identity, self.programs.identity)).rstrip("-")
 
 
 class CellRun:
@@ -144,7 +147,9 @@ class CellRun:
         suite = self._suite_of(side, plan, built)
         images = Symbols(*built, self._target.kernel.cross_compile, self._door)
         patterns = known.valid(self._request.known, tree.version, datetime.date.today())
-        return Prepared(lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note), *built)
+        return Prepared(
+            lambda: _noted(splats.told(suite(), images, patterns, plan.target.name), note), *built, programs
+        )
 
     def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
         """Kernel and module of ``side``, and what is to be said of them."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from harness import doctor, inuse, timing
 from harness.cache import Cache, write_whole
 from harness.campaign.bisect.configs import ConfigBisection, Configs
 from harness.campaign.bisect.journal import NAME as JOURNAL
-from harness.campaign.bisect.journal import Journal, Trial, read_git_log
+from harness.campaign.bisect.journal import Journal, Trial, git_log, read_git_log
+from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.walk import Bisection, Order
 from harness.campaign.validate import run_folder
 from harness.cli import options
 from harness.errors import InfraError, UserError
 from harness.proc import Door
 from harness.report import bisection, trace
+from harness.source.usergit import find_repo, resolve_revision
 from harness.timing import Timeline
 from harness.ui import Ui
 
@@ -49,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="of a flaky failure's culprit (default: 0.95)",
     )
-    add("--confirm", type=_number, default=2, metavar="N", help="runs on each end before the search (default: 2)")
+    add("--confirm", type=options.count, default=2, metavar="N", help="runs on each end before the search (default: 2)")
     add("--fixup", action="append", default=[], metavar="SERIES", help="applied to each commit that lacks it")
     add(
         "--config-bisect",
@@ -59,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="find the options that make it fail; each is a fragment or a .config, on top of the target's own options",
     )
     add("--base", metavar="REV", help="with --config-bisect, the revision of a git checkout (default: HEAD)")
-    add("--parallel", type=_number, default=1, metavar="N", help="commits to build and test at a time (default: 1)")
+    add("--parallel", type=options.count, metavar="N", help="commits to build and test at a time (default: 1)")
     add(
         "--resume",
         nargs="?",
@@ -78,51 +82,74 @@ def run(args: argparse.Namespace) -> int:
     if args.log is not None:
         return _log(_earlier(args.log, unfinished=False))
     ui = Ui(quiet=args.quiet, timeline=Timeline(timing.process_start()))
-    with trace.kept(ui.timeline, args.timings):
+    timings = args.timings.absolute() if args.timings else None  # a bisection that is resumed has its own directory
+    with trace.kept(ui.timeline, timings):
         if args.resume is None:
             return _begin(args, ui)
         return _resume(_earlier(args.resume, unfinished=not args.resume), args, ui)
 
 
 def _begin(args: argparse.Namespace, ui: Ui) -> int:
+    """All that can be refused is, before there is anything to resume."""
     order = _order(args)
+    texts = [_text(file) for file in args.config_bisect] if args.config_bisect else []
+    configs = Configs.of(*texts) if texts else None
+    believed = _believed(args) if args.replay is not None else (None, ())
+    if configs is None:
+        _revisions(order)
     folder = _folder(args.run_dir, order.test)
-    journal = Journal(folder)
-    journal.begin({"argv": sys.argv[1:], "arguments": _plain(args), "directory": str(Path.cwd())})
-    if args.replay is not None:
-        _believe(args.replay, order, journal)
-    return _carry_out(order, _configs(args), folder, journal, ui)
+    with _held(folder):
+        journal = Journal(folder, write=True)
+        journal.begin({"arguments": _plain(args), "directory": str(Path.cwd()), "configs": texts})
+        signature, tests = believed
+        if signature is not None:
+            journal.lock(signature)
+        for test in tests:
+            journal.test(test)
+        return _carry_out(order, configs, folder, journal, ui)
 
 
 def _resume(folder: Path, args: argparse.Namespace, ui: Ui) -> int:
-    journal = Journal(folder)
-    if not journal.request:
-        raise UserError(f"{folder} holds no bisection", f"its {JOURNAL} is missing or empty")
-    os.chdir(journal.request["directory"])
-    before = argparse.Namespace(**_parsed(journal.request["arguments"]))
-    ui.say(f"going on after {len(journal.order)} tests and {journal.seconds:.0f} s")
-    return _carry_out(_order(before), _configs(before), folder, journal, ui)
+    with _held(folder):
+        journal = Journal(folder, write=True)
+        if not journal.request:
+            raise UserError(f"{folder} holds no bisection", f"its {JOURNAL} is empty")
+        try:
+            os.chdir(journal.request["directory"])
+        except OSError as error:
+            raise UserError(f"the directory in which the bisection was begun: {error}", "make it again") from error
+        before = argparse.Namespace(**_parsed(journal.request["arguments"]))
+        before.jobs, before.parallel = args.jobs or before.jobs, args.parallel or before.parallel
+        configs = Configs.of(*journal.request["configs"]) if journal.request["configs"] else None
+        ui.say(f"going on after {len(journal.order)} tests and {journal.seconds:.0f} s")
+        return _carry_out(_order(before), configs, folder, journal, ui)
 
 
 def _carry_out(order: Order, configs: Configs | None, folder: Path, journal: Journal, ui: Ui) -> int:
     cache = Cache.default()
     doctor.require(order.request.targets[0], cache, Door(timeline=ui.timeline))
+    ui.say(f"bisection: {folder}")
+    try:
+        if configs is not None:
+            options_found = ConfigBisection(order, configs, folder, journal, cache, ui).run()
+            return _report(folder, bisection.config.files(options_found), options_found.proved)
+        found = Bisection(order, folder, journal, cache, ui).run()
+        return _report(folder, bisection.files(found), found.proved)
+    except BaseException:
+        ui.say(f"to go on: kph bisect --resume {folder}")
+        raise
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the bisection in ``folder``: its journal is read and written by one at a time."""
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as held:
         raise UserError(f"the bisection in {folder} is being carried out by another kph", "wait for it") from held
-    with lock, inuse.run(cache.root, folder):
-        ui.say(f"bisection: {folder}")
-        try:
-            if configs is not None:
-                options_found = ConfigBisection(order, configs, folder, journal, cache, ui).run()
-                return _report(folder, bisection.config.files(options_found), options_found.proved)
-            found = Bisection(order, folder, journal, cache, ui).run()
-            return _report(folder, bisection.files(found), found.proved)
-        except BaseException:
-            ui.say(f"to go on: kph bisect --resume {folder}")
-            raise
+    with lock, inuse.run(Cache.default().root, folder):
+        yield
 
 
 def _report(folder: Path, files: Mapping[str, str], proved: bool) -> int:
@@ -136,10 +163,17 @@ def _report(folder: Path, files: Mapping[str, str], proved: bool) -> int:
 
 
 def _log(folder: Path) -> int:
+    """What git takes: as the report has it, or of a bisection under way what is known so far."""
     file = folder / bisection.LOG
-    if not file.is_file():
-        raise UserError(f"the bisection in {folder} has not ended", f"kph bisect --resume {folder} goes on with it")
-    sys.stdout.write(file.read_text())
+    if file.is_file():
+        sys.stdout.write(file.read_text())
+        return 0
+    journal = Journal(folder)
+    if journal.request.get("configs"):
+        raise UserError(
+            f"the bisection in {folder} is one of options, of which git knows nothing", "see its report.txt"
+        )
+    sys.stdout.write(git_log(journal, {}, mends=bool(journal.request.get("arguments", {}).get("find_fix"))))
     return 0
 
 
@@ -148,6 +182,7 @@ def _order(args: argparse.Namespace) -> Order:
     for name in ("tree",) if args.config_bisect else ("tree", "good", "bad"):
         if not getattr(args, name):
             raise UserError(f"--{name} is missing", "kph bisect --tree REPO --good REV --bad REV --scenario NAME")
+    _fit_together(args)
     options.single(args)
     request = options.request(args, args.base)
     return Order(
@@ -160,37 +195,77 @@ def _order(args: argparse.Namespace) -> Order:
         confirm=args.confirm,
         flaky=args.flaky,
         confidence=args.confidence,
-        parallel=args.parallel,
+        parallel=args.parallel or 1,
         fixups=tuple(args.fixup),
     )
 
 
-def _configs(args: argparse.Namespace) -> Configs | None:
-    if not args.config_bisect:
-        return None
-    try:
-        return Configs.of(*(Path(file).read_text() for file in args.config_bisect))
-    except OSError as error:
-        raise UserError(f"--config-bisect: {error}", "name two fragments or .config files") from error
+def _fit_together(args: argparse.Namespace) -> None:
+    """Raise UserError for options that say nothing beside others."""
+    commits = ("good", "bad", "find_fix", "fixup", "parallel", "replay")
+    useless = [name for name in commits if getattr(args, name)] if args.config_bisect else ["base"] if args.base else []
+    if useless:
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        raise UserError(
+            f"{words}: of no use {'with' if args.config_bisect else 'without'} --config-bisect", "leave it out"
+        )
 
 
-def _believe(file: Path, order: Order, journal: Journal) -> None:
-    """Take over what another bisection found."""
+def _revisions(order: Order) -> None:
+    """Raise UserError unless the ends are commits of a git checkout."""
+    path = Path(order.request.tree).expanduser()
+    repo = find_repo(path) if path.is_dir() else None
+    if repo is None:
+        raise UserError(
+            f"--tree {order.request.tree} is no git repository, so it has no history", "give a git checkout"
+        )
+    for revision in (order.good, order.bad):
+        resolve_revision(repo, revision, Door())
+
+
+def _text(file: Path) -> str:
     try:
-        text = file.read_text()
+        return file.read_text()
     except OSError as error:
-        raise UserError(f"--replay {file}: {error.strerror}", "name a git bisect log or a journal of kph") from error
-    if text.startswith("{"):
-        other = Journal(file.parent) if file.name == JOURNAL else None
-        if other is None or other.request["arguments"]["scenario"] != [order.test]:
-            raise UserError(f"{file} is not the {JOURNAL} of a bisection of {order.test}", "name its own journal")
-        if other.signature is not None:
-            journal.lock(other.signature)
-        for test in other.order:
-            journal.test(test)
-        return
-    for commit, mark in read_git_log(text).items():
-        journal.test(Trial(commit, mark, "as the git bisect log says", shown=mark == "bad", hidden=mark == "good"))
+        raise UserError(f"{file}: {error.strerror}", "name a file that can be read") from error
+
+
+# What decides a result: a journal with other values says nothing here.
+_DECIDE = (
+    "suite",
+    "scenario",
+    "target",
+    "flavour",
+    "expect",
+    "channel",
+    "seed",
+    "stress",
+    "splat",
+    "fixup",
+    "find_fix",
+)
+
+
+def _believed(args: argparse.Namespace) -> tuple[Signature | None, tuple[Trial, ...]]:
+    """What another bisection found: what git's says is believed for the search, and seen again for the proof."""
+    text = _text(args.replay)
+    if not text.startswith("{"):
+        marks = read_git_log(text, mends=args.find_fix)
+        told = "as the git bisect log says"
+        return None, tuple(
+            Trial(name, mark, told, shown=int(mark is Mark.BAD), hidden=int(mark is Mark.GOOD), believed=True)
+            for name, mark in marks.items()
+        )
+    other = Journal(args.replay.parent) if args.replay.name == JOURNAL else None
+    if other is None or not other.request:
+        raise UserError(f"{args.replay} is neither a git bisect log nor the {JOURNAL} of a bisection", "name one")
+    mine, theirs = _plain(args), other.request["arguments"]
+    if differ := [name for name in _DECIDE if mine[name] != theirs[name]]:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in differ)
+        raise UserError(f"the bisection of {args.replay} was made with another {names}", "its results say nothing here")
+    folder = args.replay.parent.absolute()
+    tests = (replace(test, evidence=str(folder / test.evidence) if test.evidence else "") for test in other.order)
+    return other.signature, tuple(tests)
 
 
 def _plain(args: argparse.Namespace) -> dict[str, Any]:
@@ -202,7 +277,7 @@ def _plain(args: argparse.Namespace) -> dict[str, Any]:
 
 def _parsed(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The reverse; paths are paths again."""
-    paths = {"qemu", "replay", "timings", "run_dir"}
+    paths = {"qemu", "timings", "run_dir"}
     found = {name: Path(value) if name in paths and value else value for name, value in arguments.items()}
     return {**found, "known": [Path(each) for each in arguments["known"]]}
 
@@ -215,8 +290,9 @@ def _earlier(named: str, *, unfinished: bool) -> Path:
         return folder.resolve()
     folders = sorted(_root().glob(f"*/{JOURNAL}"), key=lambda file: -file.stat().st_mtime)
     for file in folders:
-        if not unfinished or not Journal(file.parent).over:
-            return file.parent
+        with contextlib.suppress(UserError):  # a journal that cannot be read does not hide the others
+            if not unfinished or not Journal(file.parent).over:
+                return file.parent
     raise UserError(f"there is no {'unfinished ' if unfinished else ''}bisection in {_root()}", "name its folder")
 
 
@@ -231,12 +307,6 @@ def _folder(wanted: Path | None, test: str) -> Path:
         raise UserError(f"the directory {wanted} is not empty", "name a new one, or go on with --resume")
     wanted.mkdir(parents=True, exist_ok=True)
     return wanted.resolve()
-
-
-def _number(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= 100):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
-    return int(text)
 
 
 def _chance(text: str) -> float:

@@ -139,6 +139,13 @@ def _stress(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """A number of things for argparse."""
+    if not (text.isdecimal() and 1 <= int(text) <= 100):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
+    return int(text)
+
+
 def _jobs(text: str) -> int:
     if not (text.isdecimal() and 1 <= int(text) <= 64):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")

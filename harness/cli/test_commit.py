@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from harness import doctor, inuse
+from harness.build.kconfig import OptionsLost
 from harness.cache import Cache
 from harness.campaign.bisect.journal import Journal
 from harness.campaign.bisect.signature import Mark, Signature, lock, read, together
@@ -34,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--splat", default="", metavar="TITLE", help="what counts is a splat with this title; takes wildcards")
     add("--like", type=Path, metavar="DIR", help="what counts is the failure of the bisection in this folder")
     add("--fixup", action="append", default=[], metavar="SERIES", help="applied to the commit, if it lacks it")
-    add("--runs", type=int, default=1, metavar="N", help="runs of the scenario; the failure in one of them counts")
+    add(
+        "--runs",
+        type=options.count,
+        default=1,
+        metavar="N",
+        help="runs of the scenario; the failure in one of them counts",
+    )
     add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: nowhere)")
     add("-q", "--quiet", action="store_true", help="no progress")
 
@@ -50,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _test(args: argparse.Namespace, folder: Path) -> tuple[Mark, str]:
     ui, cache = Ui(quiet=args.quiet), Cache.default()
-    scenario = options.single(args)
+    scenario, signature = options.single(args), _signature(args)
     request = options.request(args)
     doctor.require(request.targets[0], cache, Door())
     door = Door(folder / "commands.log")
@@ -61,10 +68,12 @@ def _test(args: argparse.Namespace, folder: Path) -> tuple[Mark, str]:
         runs = tester.raw(trees.end.commit, trees.tree(trees.end.commit), args.runs)
     except Unfit as why:
         return Mark.SKIP, str(why)
+    except OptionsLost as error:
+        return Mark.SKIP, " ".join(error.message.split())
     except BaseException:
         door.close()
         raise
-    return _read(runs, _signature(args), scenario)
+    return _read(runs, signature, scenario)
 
 
 def _signature(args: argparse.Namespace) -> Signature | None:

@@ -60,16 +60,19 @@ def apply_series(tree: Tree, series: Series, cache: Cache, door: Door) -> Tree:
     return as_tree(_spec(tree, series), git, commit, tree.lineage)
 
 
-def is_applied(tree: Tree, patch: Patch, door: Door) -> bool:
-    """Whether ``tree`` has the change of ``patch`` already: it can be taken back, as it is, and not be made."""
+def not_applied(tree: Tree, patches: Sequence[Patch], door: Door) -> tuple[Patch, ...]:
+    """Those of ``patches`` that ``tree`` does not have: the others can be taken back, the last one first."""
+    missing: list[Patch] = []
     with tempfile.TemporaryDirectory(prefix="kph-applied-") as scratch:
         git = Git(door, tree.repo, index=Path(scratch) / "index")
         git.run("read-tree", tree.commit)
         file = Path(scratch) / "diff"
-        file.write_bytes(patch.diff)
-        words = ("apply", "--cached", "--check", "--whitespace=nowarn", f"-p{patch.strip}")
-        forward = git.run(*words, file, check=False)
-        return forward.status != 0 and git.run(*words, "--reverse", file, check=False).status == 0
+        for patch in reversed(patches):
+            file.write_bytes(patch.diff)
+            words = ("apply", "--cached", "--reverse", "--whitespace=nowarn", f"-p{patch.strip}")
+            if git.run(*words, file, check=False).status != 0:
+                missing.insert(0, patch)
+    return tuple(missing)
 
 
 def _spec(tree: Tree, series: Series) -> str:
@@ -125,7 +128,7 @@ def _misfits(bench: _Bench, patch: Patch) -> list[Misfit]:
 # --- what the user could do ---------------------------------------------------
 def _hints(bench: _Bench, patch: Patch, file: Path, misfits: list[Misfit]) -> list[str]:
     hints = []
-    is_git = bench.base.lineage.startswith("git-")
+    is_git = bench.base.repo.name.startswith("git-")  # the mirror of a user's repository
     there = _is_there(bench, patch)
     if there:
         hints.append(f"the tree already has {there}: leave it out, or take an older base")

@@ -12,8 +12,15 @@ from harness.source.git import Git
 NEEDED = {"Makefile": "blob", "Kconfig": "blob", "drivers/iommu": "tree"}  # path: what git calls it
 
 
-def as_tree(spec: str, git: Git, commit: str, lineage: str) -> Tree:
-    """The value for a commit. Raises UserError when it is not a Linux tree."""
+class NotLinux(UserError):
+    """A commit that is no kernel tree."""
+
+
+def as_tree(spec: str, git: Git, commit: str, lineage: str = "") -> Tree:
+    """The value for a commit. Raises NotLinux when it is not a Linux tree.
+
+    ``lineage``: that of the tree which it is built after; by default that of its version, wherever it comes from.
+    """
     listing = git.text("ls-tree", commit, *NEEDED)
     kinds = {path: kind for kind, path in re.findall(r"^\d+ (\w+) [0-9a-f]+\t(.+)$", listing, re.M)}
     missing = [name for name, kind in NEEDED.items() if kinds.get(name) != kind]
@@ -21,6 +28,7 @@ def as_tree(spec: str, git: Git, commit: str, lineage: str) -> Tree:
     if missing or not version:
         raise not_linux(spec, missing or ["VERSION and PATCHLEVEL in Makefile"])
     content = git.id("rev-parse", f"{commit}^{{tree}}")
+    lineage = lineage or f"linux-{'.'.join(version.split('.')[:2])}"
     return Tree(spec=spec, repo=git.folder, commit=commit, content=content, version=version, lineage=lineage)
 
 
@@ -35,7 +43,7 @@ def parse_version(makefile: str) -> str:
     return ".".join(numbers) + values.get("EXTRAVERSION", "")
 
 
-def not_linux(spec: str, missing: Sequence[str]) -> UserError:
-    return UserError(
+def not_linux(spec: str, missing: Sequence[str]) -> NotLinux:
+    return NotLinux(
         f"{spec} is not a Linux kernel tree: it lacks {', '.join(missing)}", "give the top folder of a kernel source"
     )

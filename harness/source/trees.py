@@ -7,7 +7,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from harness.apt import PrivateApt
@@ -61,7 +60,7 @@ def _git(spec: str, repo: UserRepo, revision: str, cache: Cache, door: Door, ui:
     if ours.commit("HEAD") == commit:
         _warn_unsaved(spec, repo, ours, commit, ui)
     shown = spec if revision == "HEAD" else f"{spec} at {revision}"
-    return as_tree(shown, ours, commit, f"git-{_slug((repo.work or repo.common).name)}-{ours.folder.stem[4:10]}")
+    return as_tree(shown, ours, commit)
 
 
 def _warn_unsaved(spec: str, repo: UserRepo, ours: Git, commit: str, ui: Ui) -> None:
@@ -88,15 +87,14 @@ def _folder(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
                 Git.create(door, scratch)
         git = Git(door, entry)
         commit = import_folder(path, git, door)
-    return as_tree(spec, git, commit, f"dir-{_slug(path.name)}-{entry.stem[4:10]}")
+    return as_tree(spec, git, commit)
 
 
 def _tarball(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
     with path.open("rb") as source:
         key = hashlib.file_digest(source, "sha256").hexdigest()[:20]
     git = _imported(f"tar-{key}", lambda _: path, path.name, cache, door, ui)
-    tree = as_tree(spec, git, _imported_commit(git), "")
-    return replace(tree, lineage=f"tar-{'.'.join(tree.version.split('.')[:2])}")
+    return as_tree(spec, git, _imported_commit(git))
 
 
 def _debian(spec: str, cache: Cache, door: Door, ui: Ui) -> Tree:
@@ -123,7 +121,7 @@ def _debian(spec: str, cache: Cache, door: Door, ui: Ui) -> Tree:
     )
     for deb in cache.room("apt", "debs").glob(f"linux-source-{series}_*.deb"):
         deb.unlink(missing_ok=True)  # 160 MiB that the repository has too
-    return as_tree(f"{_DEBIAN}{version}", git, _imported_commit(git), f"debian-{series}")
+    return as_tree(f"{_DEBIAN}{version}", git, _imported_commit(git))
 
 
 def _choose(spec: str, series: str, wanted: str, offers: tuple[Offer, ...], apt: PrivateApt) -> str:
@@ -176,12 +174,8 @@ def _import(file: Path, entry: Path, what: str, cache: Cache, door: Door, ui: Ui
         ui.say(f"importing {what} (once)")
         git = Git.create(door, scratch)
         import_tarball(file, git, door, lambda count: ui.live(f"importing {what}: {count} files"))
-        as_tree(what, git, _imported_commit(git), "")  # not a kernel: then nothing is kept
+        as_tree(what, git, _imported_commit(git))  # not a kernel: then nothing is kept
 
 
 def _imported_commit(git: Git) -> str:
     return git.id("rev-parse", "refs/heads/import")
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower()[:24] or "tree"

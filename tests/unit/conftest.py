@@ -7,10 +7,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness import data
 from tests.unit.agent_process import Agent
+
+# A busy machine is no fault of what is tested; pytest-timeout ends what really hangs.
+hypothesis.settings.register_profile("kph", deadline=None)
+hypothesis.settings.load_profile("kph")
 
 
 @pytest.fixture(scope="session")

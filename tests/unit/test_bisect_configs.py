@@ -97,7 +97,9 @@ def bisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bisect:
             **known,
         )
         order = Order(request, SCENARIO, "", "")
-        return ConfigBisection(order, Configs.of(good, bad), folder, Journal(folder), desk.cache, desk.ui).run()
+        return ConfigBisection(
+            order, Configs.of(good, bad), folder, Journal(folder, write=True), desk.cache, desk.ui
+        ).run()
 
     return run
 

@@ -17,7 +17,7 @@ SIGNATURE = Signature("crash", splat=Splat(SplatKind.OOPS, "Oops in f", ("f", "g
 
 
 def filled(folder: Path) -> Journal:
-    journal = Journal(folder)
+    journal = Journal(folder, write=True)
     journal.begin({"arguments": {"scenario": ["x"]}})
     journal.set_ends(Ends("a" * 40, "d" * 40, "a" * 40))
     journal.lock(SIGNATURE)
@@ -37,6 +37,7 @@ def test_a_journal_is_read_as_it_was_written(tmp_path: Path) -> None:
     for name in ("request", "ends", "signature", "tests", "order", "findings", "seconds", "over"):
         assert getattr(after, name) == getattr(before, name), name
     assert after.seconds == 12 and not after.over
+    after = Journal(tmp_path, write=True)
     after.spent(3.0, over=True)
     assert Journal(tmp_path).over and Journal(tmp_path).seconds == 15
 
@@ -54,7 +55,8 @@ def test_at_whatever_byte_a_crash_cuts_the_journal_whole_events_are_left(tmp_pat
     for at in range(0, len(raw), 7):
         file.write_bytes(raw[:at])
         assert len(events(file)) == sum(end < at for end in ends)
-        journal = Journal(tmp_path)
+        assert file.read_bytes() == raw[:at], "who only looks changes nothing"
+        journal = Journal(tmp_path, write=True)
         journal.test(Trial("e" * 40, Mark.GOOD, "", hidden=1))
         assert Journal(tmp_path).tests["e" * 40].mark is Mark.GOOD, "it can be written on"
 
@@ -78,7 +80,7 @@ def test_the_log_is_one_that_git_bisect_replays(tmp_path: Path, mends: bool) -> 
     for number in range(8):
         git(repo, "commit", "-q", "--allow-empty", "-m", f"step {number}")
         names.append(git(repo, "rev-parse", "HEAD").strip())
-    journal = Journal(tmp_path)
+    journal = Journal(tmp_path, write=True)
     # The fifth is the one.
     for at in (0, 7, 4, 3):
         having = (at >= 4) != mends
@@ -94,10 +96,32 @@ def test_the_log_is_one_that_git_bisect_replays(tmp_path: Path, mends: bool) -> 
     assert f"{names[4]} is the first {word} commit" in said.stdout
     assert f"# first {word} commit: [{names[4]}] step 4" in text
     marks = {name: test.mark for name, test in journal.tests.items()}
-    assert read_git_log(text) == marks
-    assert read_git_log(git(repo, "bisect", "log")) == marks
+    assert read_git_log(text, mends=mends) == marks
+    assert read_git_log(git(repo, "bisect", "log"), mends=mends) == marks
 
 
 def test_a_text_that_is_no_log_is_refused() -> None:
     with pytest.raises(UserError, match="no result"):
-        read_git_log("git bisect start\n# bad: nothing\n")
+        read_git_log("git bisect start\n# bad: nothing\n", mends=False)
+
+
+def test_terms_of_ones_own_are_read() -> None:
+    log = "git bisect start '--term-new=slow' '--term-old=fast' 'b' 'a'\ngit bisect fast x\ngit bisect slow y\n"
+    assert read_git_log(log, mends=False) == {"x": Mark.GOOD, "y": Mark.BAD}
+    assert read_git_log(log, mends=True) == {"x": Mark.BAD, "y": Mark.GOOD}
+
+
+def test_what_is_only_believed_gives_way_to_what_is_seen(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, write=True)
+    journal.test(Trial("a", Mark.BAD, "as they say", shown=1, believed=True))
+    journal.test(Trial("a", Mark.GOOD, "", hidden=1))
+    assert journal.tests["a"] == Trial("a", Mark.GOOD, "", hidden=1)
+
+
+def test_ends_and_signature_are_kept_together_or_not_at_all(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, write=True)
+    journal.lock(SIGNATURE, Trial("a", Mark.GOOD, "", hidden=2), Trial("b", Mark.BAD, "x", shown=2))
+    raw = (tmp_path / NAME).read_bytes()
+    assert raw.count(b"\n") == 1
+    (tmp_path / NAME).write_bytes(raw[:-9])
+    assert Journal(tmp_path).signature is None and Journal(tmp_path).tests == {}

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.campaign.bisect.journal import NAME, Ends, Journal, Trial
-from harness.campaign.bisect.signature import Mark
+from harness.campaign.bisect.signature import Mark, Signature
 from harness.cli import bisect, test_commit
 from harness.cli.main import main
+from harness.errors import UserError
 from tests.unit.source_tree import BASE, git, write_tree
 
 TEST = ["--scenario", "global-first-bind"]
@@ -43,6 +44,8 @@ def said(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, s
         (["--tree", "LINUX", "--good", "main", "--bad", "main", "--scenario", "own-*"], "this needs one scenario"),
         (["--tree", "LINUX", "--good", "main", "--bad", "main", *TEST, "--target", "all"], "one target"),
         (["--tree", "LINUX", "--good", "main", "--bad", "main", *TEST], "contains|the same commit"),
+        (["--tree", "LINUX", "--good", "main", "--bad", "main", *TEST, "--base", "main"], "--base: of no use without"),
+        (["--tree", "LINUX", *TEST, "--config-bisect", "a", "b", "--find-fix"], "--find-fix: of no use with"),
         (["--tree", "LINUX", "--good", "v1", "--bad", "main", *TEST], "'v1' is not a commit"),
         (["--tree", "/", "--good", "main", "--bad", "main", *TEST], "is no git repository"),
         (["--resume", "/no-such-folder"], "holds no bisection"),
@@ -60,38 +63,82 @@ def test_what_cannot_be_bisected_is_refused(
     assert re.search(told, err), err
 
 
-def test_a_bisection_that_stops_tells_how_to_go_on(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_refused_leaves_nothing_to_resume(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = repo.parent / "b"
-    said(capsys, "bisect", "--tree", repo, "--good", "v1", "--bad", "main", *TEST, "--run-dir", folder)
+    words: tuple[str | Path, ...] = (
+        "bisect",
+        "--tree",
+        repo,
+        "--good",
+        "v1",
+        "--bad",
+        "main",
+        *TEST,
+        "--run-dir",
+        folder,
+    )
+    assert said(capsys, *words)[0] == 2
+    assert not folder.exists()
+    assert "no unfinished bisection" in said(capsys, "bisect", "--resume")[1]
+
+
+def test_a_bisection_that_stops_tells_how_to_go_on(
+    repo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = repo.parent / "b"
+    git(repo, "commit", "-q", "--allow-empty", "-m", "later")
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.campaign.bisect.walk.Bisection._run", stop)
+    words: tuple[str | Path, ...] = (
+        "bisect",
+        "--tree",
+        repo,
+        "--good",
+        "main~",
+        "--bad",
+        "main",
+        *TEST,
+        "--run-dir",
+        folder,
+    )
+    status, err = said(capsys, *words)
+    assert status == 130 and f"to go on: kph bisect --resume {folder}" in err
     status, err = said(capsys, "bisect", "--resume", folder)
-    assert status == 2 and f"to go on: kph bisect --resume {folder}" in err
+    assert status == 130 and "going on after 0 tests" in err
     assert Journal(folder).request["arguments"]["scenario"] == ["global-first-bind"]
-    status, err = said(capsys, "bisect", "--log", folder)
-    assert status == 2 and "has not ended" in err
-    status, err = said(capsys, "bisect", "--tree", repo, "--good", "v1", "--bad", "main", *TEST, "--run-dir", folder)
+    assert said(capsys, "bisect", "--log", folder)[0] == 0
+    status, err = said(capsys, *words)
     assert status == 2 and "is not empty" in err
 
 
-def test_results_of_another_bisection_are_taken_over(repo: Path, tmp_path: Path) -> None:
+def test_results_of_a_git_log_are_believed(repo: Path, tmp_path: Path) -> None:
     head = git(repo, "rev-parse", "HEAD").strip()
     log = tmp_path / "git.log"
-    log.write_text(f"git bisect start\n# good: [{head}] base\ngit bisect good {head}\ngit bisect skip abc\n")
-    args = ["--tree", str(repo), "--good", "a", "--bad", "b", *TEST]
-    order = bisect._order(_arguments(*args))
-    journal = Journal(tmp_path)
-    bisect._believe(log, order, journal)
-    assert journal.tests[head].mark is Mark.GOOD and journal.tests[head].hidden == 1
-    assert journal.tests["abc"].mark is Mark.SKIP
-    other = tmp_path / "other"
-    other.mkdir()
-    before = Journal(other)
-    before.begin({"arguments": {"scenario": ["global-first-bind"]}})
+    log.write_text(f"git bisect start\n# good: [{head}] base\ngit bisect good {head}\n")
+    args = _arguments("--tree", str(repo), "--good", "a", "--bad", "b", *TEST, "--replay", str(log))
+    signature, (test,) = bisect._believed(args)
+    assert signature is None
+    assert (test.name, test.mark, test.hidden, test.believed) == (head, Mark.GOOD, 1, True)
+
+
+def test_a_journal_counts_only_where_it_asked_the_same(tmp_path: Path) -> None:
+    words = ["--tree", "x", "--good", "a", "--bad", "b", *TEST]
+    before = Journal(tmp_path, write=True)
+    before.begin({"arguments": bisect._plain(_arguments(*words)), "directory": "/", "configs": []})
     before.set_ends(Ends("a", "b", "a"))
-    before.test(Trial("c", Mark.BAD, "EBUSY", shown=1))
-    bisect._believe(other / NAME, order, journal)
-    assert journal.tests["c"].reason == "EBUSY"
-    with pytest.raises(Exception, match="is not the"):
-        bisect._believe(other / NAME, bisect._order(_arguments(*args[:-1], "own-first-bind")), journal)
+    before.lock(Signature("fail", "step 2"), Trial("c", Mark.BAD, "EBUSY", shown=1, evidence="001-c"))
+    words += ["--replay", str(tmp_path / NAME)]
+    signature, (test,) = bisect._believed(_arguments(*words))
+    assert signature == Signature("fail", "step 2") and test.evidence == str(tmp_path / "001-c")
+    for more in (["--target", "arm64-smmuv3"], ["--flavour", "kasan"], ["--find-fix"], ["--splat", "x"]):
+        with pytest.raises(UserError, match=f"made with another {more[0]}"):
+            bisect._believed(_arguments(*words, *more))
+    (tmp_path / NAME).write_text("{}")
+    with pytest.raises(UserError, match="neither"):
+        bisect._believed(_arguments(*words))
 
 
 def _arguments(*words: str) -> argparse.Namespace:

@@ -42,7 +42,7 @@ def test_debian_takes_the_highest_version(archive: FakeApt, desk: Desk, tmp_path
     archive.offer("linux-source-7.3", "7.3.10-1", content=package(tmp_path / "p", "7.3"))
     tree = desk.tree("debian:7.3")
     assert tree.spec == "debian:7.3.10-1"
-    assert tree.lineage == "debian-7.3"
+    assert tree.lineage == "linux-7.3"
     assert tree.content == git(user_repo(tmp_path / "reference"), "rev-parse", "HEAD^{tree}")
     assert "importing linux-source-7.3 7.3.10-1 (once)" in desk.said
     assert not list((desk.cache.root / "apt/debs").glob("*.deb"))  # the repository has it all

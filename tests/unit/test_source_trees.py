@@ -338,7 +338,7 @@ def test_tarballs_of_every_compression_give_the_same_commit(desk: Desk, tmp_path
     assert {tree.content for tree in trees} == {base_content(tmp_path)}
     assert len({tree.commit for tree in trees}) == 1
     assert len({tree.repo for tree in trees}) == len(files)
-    assert {tree.lineage for tree in trees} == {"tar-7.3"}
+    assert {tree.lineage for tree in trees} == {"linux-7.3"}
 
 
 @pytest.mark.parametrize("top", ["", "./", "./linux-7.3/", "a/b/linux/"])

@@ -29,6 +29,8 @@ from harness.campaign.slots import Slots, usual
 from harness.errors import UserError
 from harness.model import Tree
 from harness.proc import Door
+from harness.source.git import Git
+from harness.source.linux import as_tree
 from harness.source.trees import resolve_tree
 from harness.ui import Ui
 
@@ -134,7 +136,12 @@ class ConfigBisection:
     def _run(self) -> ConfigFound:
         request = self._order.request
         with self._ui.phase("fetch"):
+            known = self._journal.ends
             tree = resolve_tree(request.tree, request.base, self._cache, self._door, self._ui)
+            if known and tree.commit != known.new:  # the branch has moved since
+                tree = as_tree(tree.spec, Git(self._door, tree.repo), known.new, tree.lineage)
+            if not known:
+                self._journal.set_ends(Ends(tree.commit, tree.commit, tree.commit))
         self._trees = _OneTree(tree)
         slots = Slots(request.jobs or usual(request.targets[0].memory_mib))
         more = (self._cache, self._door, self._ui, slots, self._configs.text)
@@ -175,11 +182,12 @@ class ConfigBisection:
         search = Search(Graph.line(names), rate, self._order.confidence).after(names[-1], Seen(1, 0))
         while not search.culprit and (looks := search.next()):
             look = looks[0]
-            test = self._test(look.commit, look.runs)
+            before = search.seen.get(look.commit, Seen())
+            test = self._test(look.commit, before.hidden + look.runs)
             if test.mark in (Mark.SKIP, Mark.UNKNOWN):
                 search = search.skip(look.commit)
             else:
-                search = search.after(look.commit, Seen(test.shown, test.hidden))
+                search = search.after(look.commit, Seen(test.shown - before.shown, test.hidden - before.hidden))
             search.check()
         if not search.culprit:
             left = [self._configs.options[rest[names.index(name)]].name for name, _ in search.suspects]

@@ -77,7 +77,7 @@ class _Ends:
     def _bad(self, having: str, without: str) -> tuple[Signature, Trial]:
         """The signature, and what came of the end that has it."""
         known, signature = self.journal.tests.get(having), self.journal.signature
-        if known and signature:
+        if known and signature and not known.believed:
             return signature, known
         good, first = self._both(without, having)
         # What the good one prints, too, is no symptom.
@@ -92,12 +92,11 @@ class _Ends:
                 break
             done.append(self._raw("bad", having, self.order.confirm, count))
         if signature is None:
-            raise NotReproduced(f"the bad end {short(having)} does not fail: {_outcome(every)} in {count} runs")
+            what = f"shows no splat titled {self.order.title!r}" if self.order.title else "does not fail"
+            raise NotReproduced(f"the bad end {short(having)} {what}: {_outcome(every)} in {count} runs")
         self._require(having, signature, every, shown)
         test = judged(having, done, signature, self.tester.folder)
-        self.journal.lock(signature)
-        self.journal.test(judged(without, [good], signature, self.tester.folder))
-        self.journal.test(test)
+        self.journal.lock(signature, judged(without, [good], signature, self.tester.folder), test)
         self.ui.say(f"{short(having)} is bad in {shown} of {count} runs: {signature}")
         return signature, test
 
@@ -112,12 +111,13 @@ class _Ends:
             raise NotReproduced(f"{told}; {other or '--flaky bisects a failure that does not always show'}")
 
     def _locked(self, runs: Sequence[Run], before: Sequence[Splat]) -> Signature | None:
-        """What counts as bad, by the first run that shows anything."""
+        """What counts as bad: what most of the runs show."""
         if self.order.title:
             named = Signature("", title=self.order.title)
             return named if self._count(named, runs) else None
-        found = (signatures.lock(run.outcome, run.boot_splats, before, run.booted) for run in runs)
-        return next(filter(None, found), None)
+        locks = (signatures.lock(run.outcome, run.boot_splats, before, run.booted) for run in runs)
+        found = [each for each in locks if each is not None]
+        return max(found, key=lambda each: self._count(each, runs), default=None)
 
     def _count(self, signature: Signature | None, runs: Sequence[Run]) -> int:
         return sum(_read(signature, run).mark is Mark.BAD for run in runs) if signature else 0
@@ -130,8 +130,8 @@ class _Ends:
 
     def _good(self, without: str, signature: Signature, runs: int, what: str) -> None:
         test = self.journal.tests.get(without)
-        had = test.hidden if test else 0
-        if test is None or (test.mark is Mark.GOOD and had < runs):
+        had = test.hidden if test and not test.believed else 0
+        if test is None or test.believed or (test.mark is Mark.GOOD and had < runs):
             self.journal.test(self._test(without, signature, runs - had, had))
             test = self.journal.tests[without]
         count = test.shown + test.hidden
@@ -149,8 +149,10 @@ class _Ends:
         if not self.order.mends:
             self._good(base, signature, runs, "common")
             return
-        test = self.journal.tests.get(base) or self._test(base, signature, runs, 0)
-        self.journal.test(test)
+        test = self.journal.tests.get(base)
+        if test is None or test.believed:
+            test = self._test(base, signature, runs, 0)
+            self.journal.test(test)
         if test.mark is not Mark.BAD:
             raise NotReproduced(
                 f"the ends parted at {short(base)}, which is {test.mark}, not bad as {short(self.ends.old)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ class Trial:
     kept: bool = False  # every run of it was made by an earlier bisection or run
     seconds: float = 0.0  # wall time, building and all
     build_seconds: float = 0.0  # of that, until there was a kernel and all that its guest needs
-    evidence: str = ""  # folder, below that of the bisection
+    evidence: str = ""  # folder, below that of the bisection, or absolute
+    believed: bool = False  # somebody else says so, and it was not tested
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,14 @@ _FINDINGS: TypeAdapter[Finding] = TypeAdapter(Finding)
 
 
 class Journal:
-    """The journal in ``folder``; what was in it already is there to be read."""
+    """The journal in ``folder``; what was in it already is there to be read.
 
-    def __init__(self, folder: Path) -> None:
+    Only the one that carries the bisection out may write, and takes away what a crash has cut short.
+    """
+
+    def __init__(self, folder: Path, *, write: bool = False) -> None:
         """Raises UserError when the journal there is of another version of kph."""
-        self._file = folder / NAME
+        self._file, self._write = folder / NAME, write
         self.request: Mapping[str, Any] = {}  # what the user asked for, as it was typed
         self.ends: Ends | None = None
         self.signature: Signature | None = None
@@ -81,7 +86,7 @@ class Journal:
         self.findings: dict[str, Finding] = {}
         self.seconds = 0.0  # of the bisections before this one
         self.over = False
-        for event in events(self._file):
+        for event in events(self._file, repair=write):
             self._take(event)
 
     def begin(self, request: Mapping[str, Any]) -> None:
@@ -91,9 +96,10 @@ class Journal:
     def set_ends(self, ends: Ends) -> None:
         self._add({"event": "ends", **_ENDS.dump_python(ends)})
 
-    def lock(self, signature: Signature) -> None:
-        """From here on, this is what counts as bad."""
-        self._add({"event": "signature", **_SIGNATURES.dump_python(signature, mode="json")})
+    def lock(self, signature: Signature, *tests: Trial) -> None:
+        """From here on, this is what counts as bad; ``tests`` of the ends are kept with it, or nothing is."""
+        told = [_TESTS.dump_python(test, mode="json") for test in tests]
+        self._add({"event": "signature", **_SIGNATURES.dump_python(signature, mode="json"), "tests": told})
 
     def test(self, test: Trial) -> None:
         self._add({"event": "test", **_TESTS.dump_python(test, mode="json")})
@@ -107,6 +113,7 @@ class Journal:
 
     def _add(self, event: dict[str, Any]) -> None:
         """Keep it on disk before anything is built on it."""
+        assert self._write, "this journal is only read"
         with self._file.open("ab") as sink:
             sink.write(json.dumps(event).encode() + b"\n")
             sink.flush()
@@ -123,7 +130,10 @@ class Journal:
         elif kind == "ends":
             self.ends = _ENDS.validate_python(body)
         elif kind == "signature":
+            tests = body.pop("tests")
             self.signature = _SIGNATURES.validate_python(body)
+            for test in tests:
+                self._count(_TESTS.validate_python(test))
         elif kind == "test":
             self._count(_TESTS.validate_python(body))
         elif kind == "finding":
@@ -135,13 +145,13 @@ class Journal:
 
     def _count(self, test: Trial) -> None:
         self.order.append(test)
-        self.tests[test.name] = joined(self.tests.get(test.name), test)
+        before = self.tests.get(test.name)
+        # What was only believed does not count beside what was seen.
+        self.tests[test.name] = test if before is None or before.believed else joined(before, test)
 
 
-def joined(before: Trial | None, test: Trial) -> Trial:
+def joined(before: Trial, test: Trial) -> Trial:
     """All runs on one commit as one: the symptom, once seen, stays."""
-    if before is None:
-        return test
     worst = before if before.mark is Mark.BAD else test
     return Trial(
         test.name,
@@ -159,14 +169,18 @@ def joined(before: Trial | None, test: Trial) -> Trial:
     )
 
 
-def events(file: Path) -> list[dict[str, Any]]:
-    """The whole events of a journal. A last line that was cut short by a crash is taken away: it never counted."""
+def events(file: Path, *, repair: bool = False) -> list[dict[str, Any]]:
+    """The whole events of a journal.
+
+    A last line that is not whole was cut short by a crash, or is being written: it does not count, and ``repair`` takes
+    it away.
+    """
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
         return []
     whole, _, torn = raw.rpartition(b"\n")
-    if torn:
+    if torn and repair:
         os.truncate(file, len(raw) - len(torn))
     found: list[dict[str, Any]] = []
     for number, line in enumerate(whole.splitlines(), 1):
@@ -196,10 +210,16 @@ def _of_commits(journal: Journal) -> Iterable[Trial]:
     return (test for test in journal.tests.values() if ":" not in test.name)
 
 
-def read_git_log(text: str) -> dict[str, Mark]:
-    """Commit -> what a ``git bisect log`` says of it. Raises UserError when it says nothing."""
-    words = {"good": Mark.GOOD, "old": Mark.GOOD, "fixed": Mark.GOOD, "bad": Mark.BAD, "new": Mark.BAD}
-    words |= {"broken": Mark.BAD, "skip": Mark.SKIP}
+def read_git_log(text: str, *, mends: bool) -> dict[str, Mark]:
+    """Commit -> what a ``git bisect log`` says of it. Raises UserError when it says nothing.
+
+    Its terms are those of `git bisect`: bad, new or --term-new is the state of the newer end, which with ``mends`` is
+    the one without the failure.
+    """
+    older, newer = (Mark.BAD, Mark.GOOD) if mends else (Mark.GOOD, Mark.BAD)
+    words = {"good": older, "old": older, "bad": newer, "new": newer, "skip": Mark.SKIP}
+    for kind, term in re.findall(r"--term-(\w+)[= ]'?([^\s']+)", text):
+        words[term] = older if kind in ("old", "good") else newer
     found: dict[str, Mark] = {}
     for line in text.splitlines():
         parts = line.split()

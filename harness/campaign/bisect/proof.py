@@ -30,8 +30,8 @@ def prove(
     for parent in culprit.parents:
         name = pruned.same.get(parent, "")
         tested = name if name in journal.tests and parent not in journal.tests else parent
-        alike = f" ({short(parent)} has the image of {short(name)})" if tested != parent else ""
-        found.append(_held(f"its parent {words[before]}{alike}", test(tested), before))
+        alike = f", which has the image of {short(name)}," if tested != parent else ""
+        found.append(_held(f"its parent {short(parent)}{alike} {words[before]}", test(tested), before))
     what = f"the newer end without it {words[before]}"
     try:
         trees.without(culprit)

@@ -30,14 +30,17 @@ class Reads:
 
     kernel: frozenset[str] = frozenset()
     module: frozenset[str] = frozenset()
+    programs: bool = False  # the suite carries out programs of the tree
 
     def __or__(self, other: Reads) -> Reads:
-        return Reads(self.kernel | other.kernel, self.module | other.module)
+        return Reads(self.kernel | other.kernel, self.module | other.module, self.programs or other.programs)
 
     def differ(self, changes: Sequence[Change]) -> str:
         """The first path among ``changes`` that may make another kernel or module, or none."""
-        return reads.kernel_differs(changes, self.kernel) or (
-            reads.module_differs(changes, self.module) if self.module else ""
+        return (
+            reads.kernel_differs(changes, self.kernel)
+            or (reads.module_differs(changes, self.module) if self.module else "")
+            or (reads.programs_differ(changes) if self.programs else "")
         )
 
 
@@ -46,7 +49,7 @@ class Pruned:
     """A history with the commits only that matter."""
 
     graph: Graph
-    same: Mapping[str, str]  # every commit of the history -> the one whose image it has: a node, or ``History.old``
+    same: Mapping[str, str]  # every commit of the history -> the one whose image it has: a node, or one before it
     why: Mapping[str, str]  # node -> a path it changes that a build reads
 
 
@@ -58,11 +61,11 @@ def prune(history: History, matters: Mapping[Edge, str]) -> Pruned:
     for commit in history.commits:
         equal = next((parent for parent in commit.parents if not matters[parent, commit.id]), None)
         if equal is not None:
-            same[commit.id] = same.get(equal, history.old)
+            same[commit.id] = same.get(equal, equal)
             continue
         same[commit.id] = commit.id
-        above = (same.get(parent, history.old) for parent in commit.parents)
-        parents[commit.id] = tuple(dict.fromkeys(name for name in above if name != history.old))
+        above = (same.get(parent, parent) for parent in commit.parents)
+        parents[commit.id] = tuple(dict.fromkeys(name for name in above if name in parents))
         why[commit.id] = matters[commit.parents[0], commit.id] if commit.parents else ""
     nodes = _ancestors(same.get(history.new, history.old), parents)
     kept = tuple(commit.id for commit in history.commits if commit.id in nodes)

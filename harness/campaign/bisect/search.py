@@ -118,6 +118,14 @@ class Search:
         below = self.graph.reach[self.graph.index[commit]]
         return below ^ ((1 << len(self.graph.nodes)) - 1) if self.mends else below
 
+    def chance_of(self, commit: str) -> float:
+        """The probability that ``commit`` is the culprit."""
+        return dict(self.suspects).get(commit, 0.0)
+
+    def covers(self, commit: str, other: str) -> bool:
+        """Whether ``commit`` has the cause for each culprit with which ``other`` has it: what it says is worth more."""
+        return self._having(other) & ~self._having(commit) == 0
+
     def chance(self, commit: str) -> float:
         """The probability that ``commit`` has the cause of the symptom."""
         having = self._having(commit)

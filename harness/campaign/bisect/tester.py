@@ -55,8 +55,11 @@ class Runs:
 class _Ready:
     """A test that is built, or that cannot be."""
 
+    name: str
+    tree: Tree
     folder: Path
-    prepared: Prepared
+    prepared: Prepared  # the first run alone, unless runs are copies of one guest
+    first: int  # number of the first run
     runs: int
     built: bool  # make was asked
     build_seconds: float
@@ -104,10 +107,10 @@ class Tester:
         """What all builds so far read."""
         return self._reads
 
-    def read_by(self, tree: Tree) -> None:
-        """Learn what the builds of ``tree`` read, if they are still in the cache."""
+    def read_by(self, tree: Tree, *, build: bool) -> None:
+        """Learn what the builds of ``tree`` read: if they are still in the cache, or else with ``build``."""
         cell = self._cell(self.folder / "reads", 0, 1)
-        if cell.stored(tree):
+        if cell.stored(tree) or (build and cell.prepare("end", tree).kernel is not None):
             self._learn(cell, tree)
 
     def begin(self, name: str, tree: Tree, runs: int, pool: ThreadPoolExecutor) -> Future[Runs]:
@@ -162,7 +165,7 @@ class Tester:
         """``fewest``: runs that a twin without the symptom must have to speak for this one."""
         ready = self._ready(name, tree, runs, first)
         twin = known.get(self._twin(name, ready.prepared))
-        if twin is None or (twin.mark is Mark.GOOD and twin.hidden < fewest):
+        if twin is None or twin.name == name or (twin.mark is Mark.GOOD and twin.hidden < fewest):
             return self._finish(ready)
         self._ui.say(f"{short(name)}: the very kernel of {short(twin.name)}, which is {twin.mark}")
         return dataclasses.replace(
@@ -177,16 +180,18 @@ class Tester:
     def _ready(self, name: str, tree: Tree, runs: int, first: int) -> _Ready:
         started = time.monotonic()
         folder = self._evidence(name)
-        cell = self._cell(folder, first, runs, self._options(name))
+        together = runs if self._request.snapshot else 1
+        slots = self._slots if self._request.snapshot else Slots(1)
+        cell = self._cell(folder, first, together, self._options(name), slots)
         stored = cell.stored(tree)
         prepared = cell.prepare(short(name), tree)
         if prepared.identity:
             self._learn(cell, tree)
-        return _Ready(folder, prepared, runs, not stored, time.monotonic() - started)
+        return _Ready(name, tree, folder, prepared, first, runs, not stored, time.monotonic() - started)
 
     def _finish(self, ready: _Ready) -> Runs:
         started = time.monotonic()
-        found = self._runs(ready.prepared, ready.runs)
+        found = self._runs(ready)
         seconds = ready.build_seconds + time.monotonic() - started
         failure = "" if ready.prepared.kernel else found[0].outcome.reason
         runs = found if ready.prepared.kernel else ()
@@ -201,12 +206,11 @@ class Tester:
                     folder.mkdir(parents=True)
                     return folder
 
-    def _cell(self, folder: Path, first: int, runs: int, options: str = "") -> CellRun:
+    def _cell(self, folder: Path, first: int, runs: int, options: str = "", slots: Slots | None = None) -> CellRun:
         request = dataclasses.replace(self._request, scenarios=tuple(self._copies(first, runs)), options=options)
-        flavour = request.flavours[0]
-        return CellRun(
-            request, request.targets[0], flavour, self._slots, self._qemu, folder, self._cache, self._door, self._ui
-        )
+        place = (request.targets[0], request.flavours[0])
+        slots = slots or self._slots
+        return CellRun(request, *place, slots, self._qemu, folder, self._cache, self._door, self._ui)
 
     def _copies(self, first: int, runs: int) -> Iterator[Scenario]:
         """The scenario under as many names, so that each run of it has a result of its own, which is kept."""
@@ -214,14 +218,30 @@ class Tester:
             for number in range(first, first + runs):
                 yield dataclasses.replace(self._scenario, id=f"{self._scenario.id}~{number + 1}")
 
-    def _runs(self, prepared: Prepared, runs: int) -> tuple[Run, ...]:
-        if self._scenario is not None:
-            return tuple(_of(prepared.carry_out()))
-        only = self._request.patterns[0]
-        return tuple(run for _ in range(runs) for run in _of(prepared.carry_out(), only))
+    def _runs(self, ready: _Ready) -> tuple[Run, ...]:
+        """Every run has a machine of its own, with its own boot and what that printed; copies of one guest share it."""
+        if self._scenario is None:
+            only = self._request.patterns[0]
+            return tuple(run for _ in range(ready.runs) for run in _of(ready.prepared.carry_out(), only))
+        if self._request.snapshot or ready.runs == 1 or ready.prepared.kernel is None:
+            return tuple(_of(ready.prepared.carry_out()))
+        with ThreadPoolExecutor(min(self._slots.number, ready.runs), thread_name_prefix="run") as pool:
+            try:
+                rest = [pool.submit(self._alone, ready, ready.first + more) for more in range(1, ready.runs)]
+                first = tuple(_of(ready.prepared.carry_out()))
+                return (*first, *(run for each in rest for run in each.result()))
+            except BaseException:
+                self.stop()  # the pool waits for its threads, and they for their guests
+                raise
+
+    def _alone(self, ready: _Ready, number: int) -> tuple[Run, ...]:
+        """One more run of what is built."""
+        folder = ready.folder / f"run-{number + 1}"
+        cell = self._cell(folder, number, 1, self._options(ready.name), Slots(1))
+        return tuple(_of(cell.prepare(short(ready.name), ready.tree).carry_out()))
 
     def _learn(self, cell: CellRun, tree: Tree) -> None:
-        reads = Reads(*cell.reads(tree))
+        reads = Reads(*cell.reads(tree), programs=self._request.suite.spec.programs is not None)
         with self._lock:
             self._reads |= reads
 

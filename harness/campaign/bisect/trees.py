@@ -12,7 +12,7 @@ from harness.campaign.bisect.history import Commit
 from harness.errors import UserError
 from harness.model import Patch, Tree
 from harness.proc import Door
-from harness.source.apply import apply_series, is_applied
+from harness.source.apply import apply_series, not_applied
 from harness.source.git import Git
 from harness.source.linux import as_tree
 from harness.source.series import load_series
@@ -83,7 +83,7 @@ class Trees:
         series = load_series(self.fixups, tree, self.cache, self.door, self.ui)
         if series is None:
             return tree
-        needed = tuple(patch for patch in series.patches if not is_applied(tree, patch, self.door))
+        needed = not_applied(tree, series.patches, self.door)
         if not needed:
             return tree
         try:

@@ -6,17 +6,18 @@ import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.build.kconfig import OptionsLost
 from harness.cache import Cache
 from harness.campaign.bisect import history as histories
 from harness.campaign.bisect import prune as pruning
 from harness.campaign.bisect.ends import Confirmed, NotReproduced, confirm
 from harness.campaign.bisect.history import Commit, History
-from harness.campaign.bisect.journal import Ends, Journal, Trial
+from harness.campaign.bisect.journal import Ends, Finding, Journal, Trial
 from harness.campaign.bisect.proof import prove
 from harness.campaign.bisect.prune import Pruned, Reads
 from harness.campaign.bisect.search import Contradiction, Costs, Look, Search, Seen
@@ -27,6 +28,7 @@ from harness.campaign.request import Request
 from harness.campaign.slots import Slots, usual
 from harness.proc import Door
 from harness.scenario.schema import Scenario
+from harness.source.linux import NotLinux
 from harness.ui import Ui
 
 
@@ -80,6 +82,7 @@ class Found:
     search: Search | None = None
     culprit: Commit | None = None
     confidence: float = 0.0  # of the culprit
+    findings: tuple[Finding, ...] = ()  # the points of the proof
     diff: str = ""  # the culprit's, with its message
     seconds: float = 0.0  # of work, over all parts of a bisection that was resumed
     builds: int = 0  # kernels that make was asked for, the ends included
@@ -96,7 +99,9 @@ class Bisection:
     """One bisection; what it leaves is in ``folder``, and so is what it goes on from."""
 
     def __init__(self, order: Order, folder: Path, journal: Journal, cache: Cache, ui: Ui) -> None:
-        self._order, self._folder, self._journal = order, folder, journal
+        # Passes are kept for later runs, crashes are not: of a failure that comes and goes nothing kept may count.
+        request = replace(order.request, force=order.request.force or order.flaky)
+        self._order, self._folder, self._journal = replace(order, request=request), folder, journal
         self._cache, self._ui = cache, ui
         self._door = Door(folder / "commands.log", ui.timeline)
         self._started = time.monotonic()
@@ -154,8 +159,13 @@ class Bisection:
     def _walk(self, confirmed: Confirmed) -> None:
         """Test one commit after the other, until nothing more can be learned."""
         reads: Reads | None = None
-        for end in (self._journal.ends.base, self._journal.ends.new) if self._journal.ends else ():
-            self._tester.read_by(self._trees.tree(end))
+        assert self._journal.ends is not None
+        ends = (self._journal.ends.base, self._journal.ends.new)
+        for name in ends:
+            self._tester.read_by(self._trees.tree(name), build=True)
+        for test in self._journal.tests.values():
+            if test.identity and not test.shared and ":" not in test.name and test.name not in ends:
+                self._tester.read_by(self._trees.tree(test.name), build=False)
         while True:
             if reads != self._tester.reads:
                 reads = self._tester.reads
@@ -184,10 +194,7 @@ class Bisection:
         costs = self._costs()
         lasts = Counter(self._pruned.same.values())
         search = Search(self._pruned.graph, confirmed.rate, order.confidence, order.mends, costs=costs, lasts=lasts)
-        for test in self._journal.tests.values():
-            node = self._pruned.same.get(test.name, "")
-            if node not in self._pruned.graph.index:
-                continue  # has the image of the older end, or is no commit of this history
+        for test, node in self._evidence(search):
             if test.mark in (Mark.SKIP, Mark.UNKNOWN):
                 search = search.skip(node)
             else:
@@ -195,12 +202,31 @@ class Bisection:
         search.check()
         return search
 
+    def _evidence(self, search: Search) -> Iterator[tuple[Trial, str]]:
+        """The tests of commits that matter. Runs that two commits share, since they have one image, count once: where
+        they say more.
+        """
+        assert self._pruned is not None
+        shared: dict[str, tuple[Trial, str]] = {}
+        for test in self._journal.tests.values():
+            node = self._pruned.same.get(test.name, "")
+            if node not in search.graph.index:
+                continue  # has the image of the older end, or is no commit of this history
+            if test.mark is not Mark.GOOD:
+                yield test, node
+                continue
+            root = test.shared or test.name
+            before = shared.get(root)
+            if before is None or search.covers(node, before[1]):
+                shared[root] = test, node
+        yield from shared.values()
+
     def _costs(self) -> Costs:
         built = [test.build_seconds for test in self._journal.tests.values() if test.built and not test.shared]
         runs = [
             (test.seconds - test.build_seconds) / (test.shown + test.hidden)
             for test in self._journal.tests.values()
-            if test.shown + test.hidden and not test.kept and not test.shared
+            if test.shown + test.hidden and test.identity and not test.kept and not test.shared
         ]
         usual = Costs()
         return Costs(statistics.median(built) if built else usual.build, statistics.median(runs) if runs else usual.run)
@@ -221,11 +247,18 @@ class Bisection:
         with ThreadPoolExecutor(len(looks), thread_name_prefix="lane") as pool:
             try:
                 futures = [pool.submit(self._one, look, signature, lane) for lane, look in enumerate(looks)]
-                for future in futures:
-                    self._keep(future.result())
+                failures = []
+                for future in as_completed(futures):
+                    if error := future.exception():
+                        failures.append(error)
+                        self._door.close()  # the others need not go on
+                    else:
+                        self._keep(future.result())
             except BaseException:
                 self._door.close()
                 raise
+        if failures:
+            raise failures[0]
 
     def _one(self, look: Look, signature: Signature, lane: int) -> Trial:
         known = self._journal.tests
@@ -240,11 +273,10 @@ class Bisection:
     def _twin(self, look: Look) -> Trial | None:
         """What was tested with the same sources, as when a change was taken back: it need not even be built."""
         assert self._history is not None
-        others = [
-            test
-            for test in self._journal.tests.values()
-            if test.name in self._history.by_id and (test.mark is not Mark.GOOD or test.hidden >= look.runs)
-        ]
+        tests = (
+            test for test in self._journal.tests.values() if test.name in self._history.by_id and not test.believed
+        )
+        others = [test for test in tests if test.mark is not Mark.GOOD or test.hidden >= look.runs]
         edges = [(test.name, look.commit) for test in others if test.name != look.commit]
         differ = pruning.matters(self._trees.git, edges, self._tester.reads)
         return next((test for test in others if differ.get((test.name, look.commit)) == ""), None)
@@ -261,11 +293,7 @@ class Bisection:
             return self._found(ends, "no commit of the range touches what the builds read")
         if self._search.culprit is None:
             return self._found(ends, self._range(self._search))
-        name, chance = self._search.culprit
-        culprit = self._history.by_id[name]
-        with self._ui.phase("prove"):
-            test = self._prover(confirmed)
-            findings = prove(culprit, self._order.mends, self._pruned, self._journal, self._trees, test)
+        culprit, chance, findings = self._proof(confirmed)
         wrong = [finding for finding in findings if finding.held is False]
         blame = "mended it" if self._order.mends else "is the first bad commit"
         text = f"{culprit.short} ({culprit.subject}) {blame}"
@@ -276,19 +304,36 @@ class Bisection:
         return replace(
             self._found(ends, text),
             proved=not wrong,
+            findings=findings,
             culprit=culprit,
             confidence=chance,
             diff=self._trees.git.text("show", "--format=fuller", "--stat", "--patch", culprit.id),
         )
+
+    def _proof(self, confirmed: Confirmed) -> tuple[Commit, float, tuple[Finding, ...]]:
+        """The culprit, its probability, and what speaks for it. What a proof finds may make another one the culprit."""
+        assert self._history is not None and self._pruned is not None and self._search is not None
+        test = self._prover(confirmed)
+        while True:
+            assert self._search.culprit is not None
+            name, chance = self._search.culprit
+            culprit = self._history.by_id[name]
+            with self._ui.phase("prove"):
+                findings = prove(culprit, self._order.mends, self._pruned, self._journal, self._trees, test)
+            if not self._order.flaky or all(finding.held is not False for finding in findings):
+                return culprit, chance, findings
+            self._walk(confirmed)
+            if self._search.culprit is None or self._search.culprit[0] == name:
+                return culprit, self._search.chance_of(name), findings
 
     def _prover(self, confirmed: Confirmed) -> Callable[[str], Trial]:
         """Tests a commit, or ``revert:`` and one, as often as the confidence asks, unless that is known already."""
 
         def test(name: str) -> Trial:
             known = self._journal.tests.get(name)
-            if known and (known.mark is not Mark.GOOD or known.hidden >= confirmed.runs):
+            if known and not known.believed and (known.mark is not Mark.GOOD or known.hidden >= confirmed.runs):
                 return known
-            had = known.hidden if known else 0
+            had = known.hidden if known and not known.believed else 0
             look = Look(name, confirmed.runs - had)
             self._keep(
                 tested(look, confirmed.signature, 0, self._trees, self._tester, self._journal.tests, self._history)
@@ -340,10 +385,12 @@ def tested(
 ) -> Trial:
     """What comes of a commit, or of the newer end without one; one that makes no tree is skipped."""
     what, _, name = look.commit.rpartition(":")
+    before = known.get(look.commit)
+    first = before.shown + before.hidden if before and not before.believed else 0
     try:
         tree = trees.without(history.by_id[name]) if what and history else trees.tree(look.commit)
+        return tester.test(look.commit, tree, signature, look.runs, first, known, lane)
     except Unfit as why:
         return Trial(look.commit, Mark.SKIP, str(why))
-    before = known.get(look.commit)
-    first = before.shown + before.hidden if before else 0
-    return tester.test(look.commit, tree, signature, look.runs, first, known, lane)
+    except (OptionsLost, NotLinux) as error:
+        return Trial(look.commit, Mark.SKIP, " ".join(error.message.split()))

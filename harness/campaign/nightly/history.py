@@ -289,8 +289,8 @@ class History:
         """Of one cell, or all."""
         rows = self._rows("SELECT * FROM bisected WHERE ?1 IS NULL OR cell = ?1 ORDER BY id", cell)
         return [
-            Bisected(id, cell, scenario, culprit, subject, author, bool(proved), told, folder)
-            for id, cell, scenario, culprit, subject, author, proved, told, folder in rows
+            Bisected(number, of, scenario, culprit, subject, author, bool(proved), told, folder)
+            for number, of, scenario, culprit, subject, author, proved, told, folder in rows
         ]
 
     # --- care ----------------------------------------------------------------------
@@ -324,7 +324,7 @@ class History:
 
 
 def default_file() -> Path:
-    """Where nights are kept unless told otherwise."""
+    """The history of this user's nights, unless another is named."""
     return platformdirs.user_state_path("kph") / "history.sqlite"
 
 

@@ -38,10 +38,7 @@ def document(found: Found) -> dict[str, Any]:
         "newer": _commit(found.new),
         "culprit": {**_commit(found.culprit), "confidence": found.confidence} if found.culprit else None,
         "suspects": [{**_commit(commit), "chance": chance} for commit, chance in found.suspects],
-        "proof": [
-            {"what": each.what, "held": each.held, "why": clean.whole(each.why)}
-            for each in found.journal.findings.values()
-        ],
+        "proof": [{"what": each.what, "held": each.held, "why": clean.whole(each.why)} for each in found.findings],
         "steps": [
             {
                 "name": step.name,

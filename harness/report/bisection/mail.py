@@ -21,7 +21,8 @@ def render(found: Found) -> str:
     what = "fixed by" if order.mends else "regression:"
     names = [culprit] if culprit else [commit for commit, _ in found.suspects]
     name = f"{culprit.short}" if culprit else f"one of {len(names)} commits"
-    lines = [f"Subject: {'' if order.mends else '[REGRESSION] '}{order.test} {what} {clean.line(names[0].subject)}"]
+    subject = clean.line(culprit.subject) if culprit else name
+    lines = [f"Subject: {'' if order.mends else '[REGRESSION] '}{order.test} {what} {subject}"]
     if culprit:
         lines.append(f"To: {culprit.author}")
     lines += ["Cc: iommu@lists.linux.dev, regressions@lists.linux.dev", ""]
@@ -34,13 +35,9 @@ def render(found: Found) -> str:
     lines += ["", "What is seen:", f"  {found.signature}", ""]
     lines += _proof(found)
     lines += _splat(found)
-    request = order.request
-    words = ["kph", "test-commit", "--tree", ".", "--target", request.targets[0].name, "--suite", request.suite.name]
-    words += ["--scenario", order.test, *(["--flavour", request.flavours[0]] if request.flavours[0] != "base" else [])]
-    lines += ["To reproduce, in a checkout of the commit:", f"  {shlex.join(words)}", ""]
+    lines += ["To reproduce, in a checkout of the commit:", f"  {shlex.join(_command(found))}", ""]
     if not order.mends:
-        base = found.journal.ends.base if found.journal.ends else found.old.id
-        introduced = culprit.id if culprit else f"{base}..{found.new.id}"
+        introduced = culprit.id if culprit else _range(found)
         title = f"{order.test}: {clean.line(str(found.signature))}"
         lines += [f"#regzbot introduced: {introduced}", f"#regzbot title: {title[:120]}"]
     elif culprit:
@@ -48,11 +45,34 @@ def render(found: Found) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _range(found: Found) -> str:
+    """The suspects as git names a range: after what comes before the oldest, up to the newest."""
+    assert found.search is not None
+    index = found.search.graph.index
+    commits = sorted((commit for commit, _ in found.suspects), key=lambda commit: index[commit.id])
+    return f"{commits[0].parents[0] if commits[0].parents else found.old.id}..{commits[-1].id}"
+
+
+def _command(found: Found) -> list[str]:
+    """What tests one commit as this bisection did."""
+    order, request = found.order, found.order.request
+    words = ["kph", "test-commit", "--tree", ".", "--target", request.targets[0].name, "--suite", request.suite.name]
+    words += ["--scenario", order.test]
+    words += ["--flavour", request.flavours[0]] if request.flavours[0] != "base" else []
+    words += ["--splat", order.title] if order.title else []
+    usual = {name: each.default for name, each in request.suite.spec.behaviours.items()}
+    changed = {name: value for name, value in request.behaviours.items() if usual.get(name) != value}
+    words += [word for name, value in changed.items() for word in ("--expect", f"{name}={str(value).lower()}")]
+    for name, value in (("--seed", request.tuning.seed), ("--stress", request.tuning.stress)):
+        words += [name, str(value)] if value != 1 else []
+    return words
+
+
 def _proof(found: Found) -> list[str]:
     if found.culprit is None:
         return [*_wrapped(f"The bisection could not decide: {found.conclusion}."), ""]
     lines = []
-    for finding in found.journal.findings.values():
+    for finding in found.findings:
         held = {True: "yes", False: "NO", None: "not tried"}[finding.held]
         lines += _wrapped(f"* {finding.what}: {held}{f' ({finding.why})' if finding.why else ''}")
     return [*lines, ""]

@@ -51,7 +51,7 @@ def render(found: Found) -> str:
         rows=rows,
         signs=_SIGNS,
         numbers=facts.numbers(found),
-        findings=tuple(found.journal.findings.values()),
+        findings=found.findings,
         suspects=found.suspects[:100],
         diff=diff[:_DIFF],
         cut=max(0, len(diff) - _DIFF),

@@ -66,7 +66,7 @@ def _proof(page: Page, found: Found) -> None:
     if found.culprit is None:
         return
     page.line("proof:")
-    for finding in found.journal.findings.values():
+    for finding in found.findings:
         held = {True: "held", False: "DID NOT HOLD", None: "not tried"}[finding.held]
         page.line(f"  {held}: {finding.what}{f' ({finding.why})' if finding.why else ''}")
     page.line()

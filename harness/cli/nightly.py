@@ -1,0 +1,105 @@
+"""``kph nightly``: test what changed since last night on several trees, and say what is new."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+from rich.table import Table
+
+from harness import doctor, timing
+from harness.cache import Cache
+from harness.campaign.nightly.file import NightlyFile, load
+from harness.campaign.nightly.history import History, default_file
+from harness.campaign.nightly.night import Ended, Nights
+from harness.campaign.nightly.plan import Planned
+from harness.campaign.nightly.records import CellState
+from harness.errors import UserError
+from harness.machine import target as targets
+from harness.proc import Door
+from harness.report import View, clean
+from harness.report.page import Page
+from harness.timing import Timeline
+from harness.ui import Ui
+
+NAME = "nightly"
+HELP = "test what changed since last night on several trees, keep a history, bisect what broke"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="trees, matrix, budget and where results go; docs/nightly.md")
+    add("--check", action="store_true", help="say what would run, and end")
+    add("--history", type=Path, metavar="FILE", help="the history (default: one for all nights of this user)")
+    add("--runs", type=Path, metavar="DIR", help="where the evidence goes (default: with that of kph run)")
+    add("-q", "--quiet", action="store_true", help="no progress, only what is new")
+
+
+def run(args: argparse.Namespace) -> int:
+    ui = Ui(quiet=args.quiet, timeline=Timeline(timing.process_start()))
+    file, cache = load(args.file), Cache.default()
+    if not args.check:  # what would run can be told on a machine that cannot run it
+        for target in targets.choose(file.targets):
+            doctor.require(target, cache, Door())
+    place = args.history or default_file()
+    runs = args.runs or Path(platformdirs.user_state_dir("kph")) / "runs"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{place}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as held:
+        raise UserError(f"another kph nightly is using the history {place}", "wait until its night is over") from held
+    with lock, History(place) as history:
+        nights = Nights(file, history, runs, cache, ui)
+        if args.check:
+            sys.stdout.write(_plan(file, nights.plan()))
+            return 0
+        ended = nights.run()
+        sys.stdout.write(_told(ended))
+        return ended.status
+
+
+def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
+    page = Page(View(width=120))
+    page.paragraph(f"nights of {file.name}: {len(planned)} cells, at most {file.budget / 3600:.1f} h")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for each in planned:
+        commit = each.tree.commit[:12] if each.tree else ""
+        about = "" if each.known else " (a guess)"
+        what = (
+            f"CANNOT BE RUN: {each.problem}"
+            if each.problem
+            else "unchanged"
+            if each.same
+            else f"dropped: {each.dropped}"
+            if each.dropped
+            else f"run, about {each.seconds / 60:.0f} min{about}"
+        )
+        table.add_row(clean.line(str(each.place)), commit, clean.line(what))
+    page.table(table)
+    total = sum(each.seconds for each in planned if not (each.problem or each.same or each.dropped))
+    page.paragraph(f"about {total / 3600:.1f} h")
+    return page.text()
+
+
+def _told(ended: Ended) -> str:
+    page = Page(View(width=100))
+    page.paragraph(f"night {ended.night.id} of {ended.night.name}, {ended.night.started[:16]}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for cell in ended.cells:
+        what = cell.verdict if cell.state in (CellState.DONE, CellState.UNCHANGED) else str(cell.state)
+        state = " (unchanged)" if cell.state is CellState.UNCHANGED else ""
+        reason = "" if cell.state is CellState.UNCHANGED else clean.line(cell.reason)
+        table.add_row(clean.line(str(cell.place)), cell.commit[:12], f"{what}{state}", f"{cell.seconds:.0f} s", reason)
+    page.table(table)
+    for cell, result in ended.failures:
+        page.paragraph(f"NEW: {cell.place}: {result.scenario}: {result.status}: {result.reason}")
+    for problem in ended.problems:
+        page.paragraph(f"NOTE: {problem}")
+    if not ended.failures:
+        page.paragraph("nothing fails that did not fail before")
+    return page.text()
