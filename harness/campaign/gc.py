@@ -32,7 +32,9 @@ class Policy:
     """What may stay."""
 
     days: float | None = None  # since the last use; None: however old
+    evidence_days: float | None = None  # the same of runs' folders; None: as ``days``
     gib: float | None = None  # of cache and evidence together; None: however much
+    cache_gib: float | None = None  # of the cache alone
     compress: bool = True  # logs of runs older than a day
 
 
@@ -56,8 +58,11 @@ class Report:
     over: bool = False  # more than the policy wants
 
 
-def collect(cache: Path, state: Path, policy: Policy, *, dry_run: bool = False) -> Report:
-    """Remove and compress. Raises UserError for a cache that is not ours."""
+def collect(cache: Path, evidence: Sequence[Path], policy: Policy, *, dry_run: bool = False) -> Report:
+    """Remove and compress. ``evidence``: folders with those of runs.
+
+    Raises UserError for a cache that is not ours, InfraError while another gc is at work.
+    """
     if cache.exists() and any(cache.iterdir()) and not rooms.is_cache(cache):
         raise UserError(
             f"{cache} is not known as a cache of kph: its {inuse.TAG} is missing",
@@ -70,45 +75,48 @@ def collect(cache: Path, state: Path, policy: Policy, *, dry_run: bool = False) 
                 held.enter_context(FileLock(cache / "locks" / "gc.lock", timeout=0))
             except Timeout:
                 raise InfraError("another kph gc is at work here", "wait for it") from None
-        return _Gc(cache, state, policy, dry_run).run()
+        return _Gc(cache, evidence, policy, dry_run).run()
 
 
 class _Gc:
-    def __init__(self, cache: Path, state: Path, policy: Policy, dry_run: bool) -> None:
-        self._cache, self._state, self._policy, self._dry = cache, state, policy, dry_run
+    def __init__(self, cache: Path, evidence: Sequence[Path], policy: Policy, dry_run: bool) -> None:
+        self._cache, self._evidence, self._policy, self._dry = cache, evidence, policy, dry_run
         self._now = time.time()
         self._report = Report()
         self._gone: set[Path] = set()  # also what a dry run only speaks of
 
     def run(self) -> Report:
-        units = rooms.units(self._cache, self._state)
+        units = rooms.units(self._cache, self._evidence)
         for unit in units:
             if self._is_due(unit):
                 self._remove(unit)
         # What is too old first: on a full disk there is no space to compress into.
         if self._policy.compress:
             self._compress(units)
+        if self._policy.cache_gib is not None:
+            self._shrink([unit for unit in units if not unit.evidence], [self._cache], self._policy.cache_gib)
         if self._policy.gib is not None:
-            self._shrink(units, self._policy.gib)
+            self._shrink(units, [self._cache, *self._evidence], self._policy.gib)
         self._links()
         return self._report
 
     def _is_due(self, unit: Unit) -> bool:
         if unit.leftover:
             return unit.path.name.startswith(TRASH) or self._now - unit.used > DAY
-        return self._policy.days is not None and self._now - unit.used > self._policy.days * DAY
+        days, own = self._policy.days, self._policy.evidence_days
+        days = own if unit.evidence and own is not None else days
+        return days is not None and self._now - unit.used > days * DAY
 
-    def _shrink(self, units: Sequence[Unit], gib: float) -> None:
-        folders = [self._cache, *(self._state / name for name in rooms.STATE)]
+    def _shrink(self, units: Sequence[Unit], folders: Sequence[Path], gib: float) -> None:
         left = sum(rooms.size(folder, self._gone) for folder in folders)
-        if self._dry:
+        if self._dry and len(folders) > 1:
             left -= sum(each.bytes for each in self._report.freed if each.compressed)
         for unit in units:
             if left <= gib * _GIB:
                 break
             if unit.path not in self._gone:
                 left -= self._remove(unit)
-        self._report.left, self._report.over = left, left > gib * _GIB
+        self._report.left, self._report.over = left, self._report.over or left > gib * _GIB
 
     # --- removing ------------------------------------------------------------------
     def _remove(self, unit: Unit) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.campaign.bisect.journal import NAME as JOURNAL
 from harness.inuse import MARK, TAG
 
-STATE = ("runs", "bisections")  # folders of evidence, below the state directory
 TRASH = ".gc-"  # begins the name of what is being removed
 DAY = 86400.0  # seconds
 
@@ -30,7 +29,7 @@ _OUTPUT = ("out-", "headers-")  # below a slot
 class Unit:
     """Something that is removed as a whole."""
 
-    kind: str  # room, or folder of the state
+    kind: str  # room, or name of the folder of the runs
     path: Path
     used: float  # seconds since 1970
     locks: tuple[str, ...] = ()  # that who makes or changes it holds: of the cache, or files of their own
@@ -46,18 +45,20 @@ def is_cache(root: Path) -> bool:
         return False
 
 
-def units(cache: Path, state: Path) -> list[Unit]:
-    """All there is, the oldest first."""
+def units(cache: Path, evidence: Iterable[Path]) -> list[Unit]:
+    """All there is in the cache and in folders with runs, the oldest first."""
     found = [unit for room, depth in _DEPTH.items() for unit in _room(cache / room, room, depth)]
     found += _slots(cache / "slots")
-    for name in STATE:
-        found += [_evidence(name, folder) for folder in _ours(state / name)]
+    for root in evidence:
+        found += [_evidence(root.name, folder) for folder in _ours(root)]
     return sorted(found, key=lambda unit: unit.used)
 
 
 def last_used(unit: Unit) -> float:
     """As it is by now. Raises FileNotFoundError."""
-    return _RULES.get(unit.kind, _time)(unit.path)
+    if unit.evidence:
+        return _newest(unit.path)
+    return _slot(unit.path) if unit.kind == "slots" and not unit.leftover else _time(unit.path)
 
 
 def _time(path: Path) -> float:
@@ -83,9 +84,6 @@ def _slot(path: Path) -> float:
     """A slot's work tree is as old as the last checkout, which wrote beside it; an output as the last make there."""
     marks = (path / ".kph-built", path / ".kph-unfinished", *(path.glob("*/.kph-built")))
     return max(_newest(path) if not path.name.startswith(_OUTPUT) else _time(path), *_times(marks))
-
-
-_RULES: dict[str, Callable[[Path], float]] = {"slots": _slot, **dict.fromkeys(STATE, _newest)}
 
 
 def _room(room: Path, kind: str, depth: int) -> Iterator[Unit]:

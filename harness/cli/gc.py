@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import platformdirs
 
@@ -17,6 +16,7 @@ NAME = "gc"
 HELP = "remove kernels, results, work trees and evidence that nobody has used for long, and compress old logs"
 
 _DAYS = 30.0
+_EVIDENCE = ("runs", "bisections")  # below the state directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Status 1 when there is more left than --keep-gib allows."""
     days = _DAYS if args.keep_days is None and args.keep_gib is None else args.keep_days
-    policy = Policy(days, args.keep_gib, not args.no_compress)
-    cache, state = Cache.default().root, Path(platformdirs.user_state_dir("kph"))
-    report = gc.collect(cache, state, policy, dry_run=args.dry_run)
+    policy = Policy(days, gib=args.keep_gib, compress=not args.no_compress)
+    state = platformdirs.user_state_path("kph")
+    report = gc.collect(Cache.default().root, [state / name for name in _EVIDENCE], policy, dry_run=args.dry_run)
     print("\n".join(_lines(report, args)))
     return 1 if report.over else 0
 

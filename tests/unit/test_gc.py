@@ -75,7 +75,12 @@ class House:
         return folder
 
     def collect(self, days: float | None = None, gib: float | None = None, **more: bool) -> Report:
-        return gc.collect(self.cache, self.state, Policy(days, gib, more.pop("compress", True)), **more)
+        policy = Policy(days, gib=gib, compress=more.pop("compress", True))
+        return gc.collect(self.cache, self.evidence, policy, **more)
+
+    @property
+    def evidence(self) -> list[Path]:
+        return [self.state / "runs", self.state / "bisections"]
 
 
 @pytest.fixture
@@ -164,6 +169,13 @@ def test_the_oldest_goes_first_until_the_rest_fits(house: House) -> None:
     report = house.collect(gib=18 / 1024)
     assert [path.exists() for path in entries] == [True] * 4 + [False] * 4
     assert run.exists() and report.left is not None and 16 << 20 < report.left < 18 << 20 and not report.over
+
+
+def test_cache_and_evidence_can_have_bounds_of_their_own(house: House) -> None:
+    old, young = house.entry("kernels/old", 9, 4 << 20), house.entry("kernels/young", 3, 4 << 20)
+    runs = [house.run(40), house.run(61)]
+    gc.collect(house.cache, house.evidence, Policy(evidence_days=60, cache_gib=6 / 1024))
+    assert not old.exists() and young.exists() and [run.exists() for run in runs] == [True, False]
 
 
 def test_what_cannot_be_made_to_fit_is_said(house: House) -> None:
@@ -367,7 +379,7 @@ def test_logs_of_runs_older_than_a_day_are_compressed_and_can_be_read(house: Hou
     assert log.with_name("protocol.log").exists(), "too small to gain anything"
     assert [(each.path, each.compressed) for each in report.freed] == [(old, True)]
     assert report.freed[0].bytes > 100_000
-    assert rooms.units(house.cache, house.state)[0].used < time.time() - 1.9 * DAY, "that was no use of the run"
+    assert rooms.units(house.cache, house.evidence)[0].used < time.time() - 1.9 * DAY, "that was no use of the run"
     assert house.collect(None).freed == [], "nothing is left to do"
 
 
@@ -382,11 +394,11 @@ def test_a_full_disk_keeps_logs_whole_and_does_not_keep_gc_from_removing(house: 
 import resource
 from harness.campaign import gc
 resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
-report = gc.collect(Path(sys.argv[1]), Path(sys.argv[2]), gc.Policy(30))
+report = gc.collect(Path(sys.argv[1]), [Path(sys.argv[2])], gc.Policy(30))
 print('ready', flush=True)
 print([why for _, why in report.kept], flush=True)
 """
-    with _elsewhere(code, house.cache, house.state) as child:
+    with _elsewhere(code, house.cache, house.state / "runs") as child:
         assert child.stdout and child.stdout.readline() == "['not compressed: File too large']\n"
     assert not gone.exists() and log.read_bytes() == raw
     assert sorted(path.name for path in log.parent.iterdir()) == ["console.log"], "nothing half done"

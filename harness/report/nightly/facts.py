@@ -69,13 +69,13 @@ class Facts:
 
     @property
     def new(self) -> tuple[Line, ...]:
-        """Failed tonight, and passed before."""
-        return self._those(lambda line: line.bad and line.trend is Trend.NEW_FAILURE)
+        """Failed tonight, and not the time before; or there was none. As the night itself tells them."""
+        return self._those(lambda line: line.bad and self._began(line))
 
     @property
     def failing(self) -> tuple[Line, ...]:
-        """Failed tonight and before; or there is no before."""
-        return self._those(lambda line: line.bad and line.trend is Trend.FAILING)
+        """Failed tonight and before."""
+        return self._those(lambda line: line.bad and line.trend is Trend.FAILING and not self._began(line))
 
     @property
     def fixed(self) -> tuple[Line, ...]:
@@ -119,6 +119,11 @@ class Facts:
     def _newly(self, cell: Cell) -> bool:
         """A cell can fail without a scenario of its own, as by a splat in boot."""
         return cell.verdict == "fail" and self.verdicts_before.get(cell.place) == "pass"
+
+    def _began(self, line: Line) -> bool:
+        """Whether the failure began in this night."""
+        first = line.trend is Trend.FAILING and line.since == self.night.started and not line.cell.same
+        return line.trend is Trend.NEW_FAILURE or first
 
     def _those(self, wanted: Callable[[Line], bool]) -> tuple[Line, ...]:
         return tuple(filter(wanted, self.lines))
