@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
 from rich.table import Table
 
-from harness import doctor, timing
+from harness import doctor, inuse, timing
 from harness.cache import Cache
 from harness.campaign.nightly.file import NightlyFile, load
 from harness.campaign.nightly.history import History, default_file
+from harness.campaign.nightly.keep import keep
 from harness.campaign.nightly.night import Ended, Nights
 from harness.campaign.nightly.plan import Planned
 from harness.campaign.nightly.records import CellState
@@ -22,6 +24,7 @@ from harness.errors import UserError
 from harness.machine import target as targets
 from harness.proc import Door
 from harness.report import View, clean
+from harness.report.nightly import out
 from harness.report.page import Page
 from harness.timing import Timeline
 from harness.ui import Ui
@@ -42,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ui = Ui(quiet=args.quiet, timeline=Timeline(timing.process_start()))
     file, cache = load(args.file), Cache.default()
+    out.check(file.out)
     if not args.check:  # what would run can be told on a machine that cannot run it
         for target in targets.choose(file.targets):
             doctor.require(target, cache, Door())
@@ -58,9 +62,12 @@ def run(args: argparse.Namespace) -> int:
         if args.check:
             sys.stdout.write(_plan(file, nights.plan()))
             return 0
-        ended = nights.run()
-        sys.stdout.write(_told(ended))
-        return ended.status
+        with inuse.run(cache.root):  # kph gc leaves what this night finds, from its trees to its bisections
+            ended = nights.run()
+        troubles = out.deliver(file, history, ended.night, Door())
+        notes = keep(file.keep, history, ended.night, runs, cache)
+        sys.stdout.write(_told(replace(ended, problems=(*ended.problems, *troubles, *notes))))
+        return ended.status or (3 if troubles else 0)
 
 
 def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:

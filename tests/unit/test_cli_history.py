@@ -17,6 +17,7 @@ from harness.campaign.nightly import history as histories
 from harness.campaign.nightly.history import History
 from harness.cli import history_tables as tables
 from harness.cli.main import main
+from harness.report import nightly
 from harness.report.nightly import mail, webhook
 from tests.unit import nights
 
@@ -72,7 +73,7 @@ def test_what_is_new_flaky_or_fails(kph: Kph) -> None:
     assert first("--new") == ["p01-own-bind"] and first("--flaky") == ["race-exit"]
     assert sorted(first("--failing")) == ["g04-twice", "g04-twice", "p01-own-bind", "p01-own-bind"]
     assert sorted(first("--new", "--flaky", "--scenario", "race*")) == ["race-exit"]
-    assert "nothing in night 1" in kph("--new", "--night", "1")[1]
+    assert "nothing in night 2" in kph("--new", "--night", "2")[1]
 
 
 def test_export(kph: Kph) -> None:
@@ -178,3 +179,8 @@ def test_b4_runs_it_as_a_check_command(kph: Kph, tmp_path: Path) -> None:
     assert [each["status"] for each in json.loads(done.stdout)] == ["pass", "pass"] and not done.stderr
     done = subprocess.run([*command, "--history", "/nowhere"], input=asked, capture_output=True, check=False)
     assert done.returncode == 2 and not done.stdout, "b4 shows that as a failed check"
+
+
+def test_the_docs_name_every_column_and_form() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "nightly-outputs.md").read_text()
+    assert all(f"`{name}`" in docs for name in (*tables.COLUMNS, *nightly.forms()))

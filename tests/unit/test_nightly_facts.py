@@ -99,7 +99,7 @@ def test_exit_status(kept: Kept) -> None:
             history.update(replace(cell, state=CellState.DROPPED))
     assert facts.of(history, second).exit is Exit.FINE, "what failed before fails again"
     assert facts.of(history, replace(second, state=NightState.CUT)).exit is Exit.NO_EVIDENCE
-    assert facts.of(history, first).exit is Exit.NO_EVIDENCE
+    assert facts.of(history, first).exit is Exit.NEWLY_WRONG, "what was never seen counts, as in kph nightly"
     plain = next(each for each in history.cells(second.id) if each.place == nights.GOOD)
     history.update(replace(plain, verdict="fail", reason="a splat in boot"))
     assert facts.of(history, second).exit is Exit.NEWLY_WRONG

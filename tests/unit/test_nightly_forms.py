@@ -172,11 +172,11 @@ def test_b4_gets_an_entry_for_each_cell_of_a_series(kept: Kept) -> None:
     entries = _checked(b4.render(*kept))
     told = [(entry["tool"], entry["status"]) for entry in entries]
     assert told == [
-        ("kph x86_64-vtd", "fail"),
-        ("kph arm64-smmuv3 (kasan)", "warn"),  # what is quarantined passes nobody's review
-        ("kph x86_64-vtd", "pass"),
-        ("kph arm64-smmuv3", "pass"),
-        ("kph x86_64-vtd", "fail"),
+        ("kph next x86_64-vtd sva", "fail"),
+        ("kph next arm64-smmuv3 (kasan) sva", "warn"),  # what is quarantined passes nobody's review
+        ("kph next x86_64-vtd sva", "pass"),
+        ("kph next arm64-smmuv3 sva", "pass"),
+        ("kph next x86_64-vtd sva", "fail"),
     ]
     assert "CRASH p01-own-bind (pass without the series, new failure)" in entries[0]["details"]
 

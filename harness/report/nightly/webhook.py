@@ -118,11 +118,11 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 # --- the secret ----------------------------------------------------------------
-def secret(file: Path | None, environment: Mapping[str, str] = os.environ) -> Secret:
-    """From a file that nobody else can read, or the environment variable. Raises UserError."""
+def secret(file: Path | None, environment: Mapping[str, str] = os.environ, variable: str = VARIABLE) -> Secret:
+    """From a file that nobody else can read, or an environment variable. Raises UserError."""
     if file is None:
-        value = environment.get(VARIABLE, "").encode()
-        where = f"the environment variable {VARIABLE}"
+        value = environment.get(variable, "").encode()
+        where = f"the environment variable {variable}"
     else:
         value, where = _kept(file), str(file)
     if len(value) < _SHORTEST:
@@ -176,7 +176,7 @@ def post(url: str, text: str, key: Secret, deadline: float = 60.0, clock: Clock 
 
     Raises UserError for an address that is not to be used, InfraError when it was refused, or not taken in time.
     """
-    clock, shown = clock or Clock(), _checked(url)
+    clock, shown = clock or Clock(), checked(url)
     body, delivery = text.encode(), str(uuid.uuid4())
     end, pause, tries = clock.passed() + deadline, 1.0, 0
     while True:
@@ -219,8 +219,8 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_Stay)
 
 
-def _checked(url: str) -> str:
-    """``url`` as it may be shown: all but the host may hold a password or a token."""
+def checked(url: str) -> str:
+    """``url`` as it may be shown: all but the host may hold a password or a token. Raises UserError."""
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname or ""
