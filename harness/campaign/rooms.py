@@ -95,7 +95,7 @@ def _room(room: Path, kind: str, depth: int) -> Iterator[Unit]:
     for path in _below(room):
         if path.is_symlink() or (kind == "results" and path.name.startswith("seconds-")):
             continue  # a link goes with what it leads to; the times are a few bytes that each run uses
-        leftover = path.name.startswith(".") or path.name.startswith("apply-")
+        leftover = path.name.startswith((".", "apply-", "revert-"))
         yield Unit(kind, path, _time(path), () if leftover else _locks(kind, path.name), leftover=leftover)
 
 

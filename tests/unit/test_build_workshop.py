@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from harness import data
+from harness import data, inuse
 from harness.build import elf
 from harness.build.make import BuildFailure
+from harness.campaign import gc
 from harness.errors import InfraError, UserError
 from harness.model import Kernel, Module, Tree
 from tests.unit.kernel_tree import FILES, Yard
@@ -175,3 +178,21 @@ def test_a_change_that_no_build_reads(yard: Yard, change: dict[str, str | None],
     built(yard, base)
     assert yard.shop.unread(base, patched, yard.suite) is unread
     assert yard.asked()[-1:] == ["module"]
+
+
+def test_kph_gc_leaves_what_a_run_has_found_in_the_store(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "_FRESH", 0.0)
+    cache, tree = yard.desk.cache.root, yard.tree()
+    built(yard, tree)
+    other, _ = built(yard, yard.tree(include__linux__bind_dot_h="int bind(void);\n\n"))
+    with inuse.run(cache):
+        old = time.time() - 7200
+        for path in cache.rglob("*"):
+            if "in-use" not in path.parts:
+                os.utime(path, (old, old), follow_symlinks=False)
+        kernel, module = built(yard, tree)
+        yard.asked()
+        gc.collect(cache, [], gc.Policy(days=0))
+        assert kernel.image.exists() and all(file.exists() for file in module.files)
+        assert built(yard, tree) == (kernel, module) and yard.asked() == []
+        assert not other.folder.exists() and len(list(module.files[0].parents[1].glob("*"))) == 2  # it, and its link

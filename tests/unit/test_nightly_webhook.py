@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,6 +124,23 @@ def test_what_is_refused_is_not_tried_again(receiver: Receiver, status: int) -> 
     with pytest.raises(InfraError, match=rf"status {status} \(tries: 1\)") as caught:
         webhook.post(receiver.url, "{}", KEY, clock=_clock([]))
     assert len(receiver.got) == 1 and "token=abc" not in str(caught.value)
+
+
+def test_an_answer_that_comes_in_drops_ends_with_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as there:
+                for _ in range(200):
+                    there.sendall(b"H")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(InfraError, match="no answer in time"):
+            webhook.post(f"http://127.0.0.1:{server.getsockname()[1]}/", "{}", KEY, deadline=0.5)
+        assert time.monotonic() - began < 5
 
 
 def test_nobody_there() -> None:

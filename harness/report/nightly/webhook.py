@@ -13,7 +13,9 @@ import hmac
 import http.client
 import json
 import os
+import queue
 import stat
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -196,6 +198,16 @@ def post(url: str, text: str, key: Secret, deadline: float = 60.0, clock: Clock 
 
 def _try(request: urllib.request.Request, timeout: float) -> tuple[str, float]:
     """What went wrong, and how many seconds to wait before the next try; less than 0: there is no use in one."""
+    # The library's time-out is for each part of an answer: one that comes in drops would never end.
+    answer: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answer.put(_once(request, timeout)), daemon=True).start()
+    try:
+        return answer.get(timeout=timeout)
+    except queue.Empty:
+        return "no answer in time", 0.0
+
+
+def _once(request: urllib.request.Request, timeout: float) -> tuple[str, float]:
     try:
         with _OPENER.open(request, timeout=timeout):
             return "", 0.0
