@@ -60,6 +60,7 @@ def test_the_text_begins_with_what_needs_a_look(kept: Kept) -> None:
     ]
     places = [text.index(title) for title in order]
     assert places == sorted(places)
+    assert "\n           1 scenario regressed" in text and "p01-own-bind: crash\n" in text
     assert 'culprit: abababababab ("iommu: Free it early"), proved' in text
     assert nights.SPLAT in text and "tonight pass, fail, pass" in text and "no time was left" in text
     assert "\x1b" not in text and "\u202e" not in text

@@ -147,7 +147,8 @@ def _section(title: str, lines: Sequence[Line], tell: Callable[[Line], Iterable[
 
 
 def _told(line: Line) -> Iterator[str]:
-    yield from _short(line)
+    yield f"{line.result.scenario}: {line.result.status}"
+    yield from _reason(line)
     yield from (f"  {splat}" for splat in line.result.splats)
     if line.bisected:
         yield f"  {_culprit(line.bisected)}"
@@ -156,8 +157,11 @@ def _told(line: Line) -> Iterator[str]:
 
 
 def _short(line: Line) -> Iterator[str]:
-    since = f" since {line.since[:10]}" if line.since and line.since != line.cell.started else ""
-    yield f"{line.result.scenario}: {line.result.status}{since}"
+    yield f"{line.result.scenario}: {line.result.status}{f' since {line.since[:10]}' if line.since else ''}"
+    yield from _reason(line)
+
+
+def _reason(line: Line) -> Iterator[str]:
     yield from textwrap.wrap(clean.line(line.result.reason), _WIDTH - 6, initial_indent="  ", subsequent_indent="  ")
 
 
@@ -214,6 +218,6 @@ def _wrap(text: str, indent: str = "") -> str:
     """Words in lines; those of an address stay whole."""
     lead = text[: len(text) - len(text.lstrip())]
     return textwrap.fill(
-        clean.line(text), _WIDTH, initial_indent=lead, subsequent_indent=indent, break_long_words=False,
+        clean.line(text.lstrip()), _WIDTH, initial_indent=lead, subsequent_indent=indent, break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
