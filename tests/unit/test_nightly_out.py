@@ -15,7 +15,9 @@ from harness.cache import Cache
 from harness.campaign.nightly.file import Keep, Mail, NightlyFile, Out, TreeEntry, Webhook
 from harness.campaign.nightly.history import History
 from harness.campaign.nightly.keep import keep
+from harness.campaign.nightly.night import Ended
 from harness.campaign.nightly.records import Night
+from harness.cli import main, nightly
 from harness.errors import UserError
 from harness.proc import Door
 from harness.report.nightly import mail, out, webhook
@@ -127,3 +129,36 @@ def test_a_cache_that_is_not_ours_is_told_and_fails_nothing(kept: Kept, tmp_path
     (tmp_path / "cache" / "kernels").mkdir(parents=True)
     said = keep(Keep(cache_gib=1), history, night, tmp_path / "runs", Cache(tmp_path / "cache"))
     assert len(said) == 1 and "not known as a cache of kph" in said[0]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_kph_nightly_delivers_what_its_file_asks_for(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: bool
+) -> None:
+    history, night = kept
+    held: list[bool] = []
+
+    class FakeNights:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def run(self) -> Ended:
+            held.append(any((tmp_path / "cache" / "kph" / "in-use").glob("run-*")))
+            return Ended(night, tuple(history.cells(2)[:1]), (), ())
+
+    monkeypatch.setattr(nightly, "Nights", FakeNights)
+    monkeypatch.setattr("harness.doctor.require", lambda *_: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "file").touch()
+    place = tmp_path / ("file" if broken else "out") / "junit.xml"
+    (tmp_path / "nightly.yaml").write_text(f"name: next\ntrees: {{a: {{tree: /t}}}}\nout: {{junit: {place}}}\n")
+    words = ["nightly", "-q", str(tmp_path / "nightly.yaml"), "--history", str(tmp_path / "history.sqlite")]
+    assert main.main([*words, "--runs", str(tmp_path / "runs")]) == (3 if broken else 0)
+    said = capsys.readouterr().out
+    assert held == [True] and ("NOTE: the JUnit report of the night" in said) == broken
+    assert broken or place.read_text().startswith("<testsuites")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "name: next\ntrees: {a: {tree: /t}}\nout: {mail: {to: nobody, sender: a@b.example, sendmail: true}}\n"
+    )
+    assert main.main(["nightly", "-q", str(bad)]) == 2 and held == [True], "told before the night"
