@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
+from harness import inuse
 from harness.errors import InfraError
 
 
@@ -95,6 +96,10 @@ class Cache:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
+    def used(self, found: Path) -> bool:
+        """Whether ``found``, something of ours, is there; then it is used now, and stays while this run goes on."""
+        return inuse.mark(self.root, found)
+
     def need_space(self, gib: float, what: str) -> None:
         """Raise InfraError unless ``gib`` GiB are free where the cache lies."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -102,7 +107,7 @@ class Cache:
         if free < gib:
             raise InfraError(
                 f"{what} needs {gib:.1f} GiB in {self.root}, {free:.1f} GiB are free",
-                "free some space, or point XDG_CACHE_HOME at a larger disk",
+                "free some space (kph gc), or point XDG_CACHE_HOME at a larger disk",
             )
 
 

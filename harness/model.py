@@ -69,6 +69,11 @@ class Module:
     files: tuple[Path, ...]  # .ko files in load order
     identity: str = ""  # digest of their content
 
+    @property
+    def folders(self) -> frozenset[Path]:
+        """Where the files are."""
+        return frozenset(file.parent for file in self.files)
+
 
 @dataclass(frozen=True)
 class Programs:

@@ -26,7 +26,7 @@ def ensure_agent(suite: str, cross_compile: str, cache: Cache, door: Door, ui: U
             if file.suffix in (".c", ".h", ".S") or file.name == "Makefile":
                 parts += [f"{folder.name}/{file.name}", file.read_bytes()]
     entry = cache.room("agents") / digest(*parts)
-    if not entry.is_dir():
+    if not cache.used(entry):
         with cache.build(entry) as scratch:
             log = logs / "agent.log"
             argv: list[str | Path] = ["make", "-C", common, f"CC={cross_compile}gcc", f"SUITE={suite}", f"O={scratch}"]

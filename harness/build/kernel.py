@@ -70,10 +70,10 @@ class Workshop:
     def stored(self, tree: Tree, suite: Suite) -> tuple[Kernel, Module] | None:
         """Kernel and module of ``tree`` if both are in the store."""
         kernel = artifact.load(self._entry(tree))
-        if kernel is None:
+        if kernel is None or not self._cache.used(kernel.folder):
             return None
         known = self._modules(suite).known(kernel.key) if suite.modules else _NO_MODULE
-        return (kernel, known) if known else None
+        return (kernel, known) if known and all(map(self._cache.used, known.folders)) else None
 
     def unread(self, base: Tree, patched: Tree, suite: Suite) -> bool:
         """Whether ``patched`` would give the kernel and the module of ``base``, since no build reads what differs.
@@ -161,7 +161,7 @@ class Workshop:
     def _make_module(self, kernel: Kernel, tree: Tree, suite: Suite, slot: Slot, side: str) -> Module | BuildFailure:
         modules = self._modules(suite)
         fitting = modules.fitting(kernel.key, tree, slot, self._door)
-        if fitting:
+        if fitting and all(map(self._cache.used, fitting.folders)):
             return fitting
         what = f"{side} module {suite.name}"
         with unfinished(slot.out):

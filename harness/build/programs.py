@@ -71,12 +71,12 @@ class ProgramShop:
 
     def _stored(self, tree: Tree) -> Programs | None:
         exact = self._room / tree.content
-        if exact.is_dir():
+        if self._cache.used(exact):
             return self._load(exact)
         entries = (each for each in self._room.iterdir() if each.name[0] != ".")
         for entry in sorted(entries, key=lambda each: -each.stat().st_mtime)[:_TRIED]:
             since = changes(entry.name, tree, self._door)
-            if since is not None and not reads.programs_differ(since):
+            if since is not None and not reads.programs_differ(since) and self._cache.used(entry):
                 return self._load(entry)
         return None
 
@@ -147,7 +147,7 @@ class ProgramShop:
         if arch not in architectures:
             raise UserError(f"Debian's name of {arch} is not known", f"known: {', '.join(architectures)}")
         entry = self._cache.room("libraries") / digest(_RECIPE, _SUITE, arch, *self._wanted.packages)
-        if not entry.is_dir():
+        if not self._cache.used(entry):
             apt = PrivateApt(self._cache, self._door, self._ui.say)
             debs = [apt.download(name, (_SUITE,), architectures[arch]) for name in self._wanted.packages]
             with self._cache.build(entry) as scratch:

@@ -164,13 +164,13 @@ def _own(cache: Cache, door: Door, ui: Ui) -> Qemu:
     yard = _Yard(recipe, folder, cache, door, ui)
     entry = cache.room("qemu") / qemu_recipe.key(recipe, folder, compiler_id(door))
     found = _stored(entry)
-    if found:
+    if found and cache.used(entry):
         return found
     requirements.require(requirements.needed(["qemu"]), "building QEMU", door)
     cache.need_space(recipe.space_gib, "building QEMU")
     with cache.lock("qemu", ui.say):
         found = _stored(entry)
-        if found:
+        if found and cache.used(entry):
             return found
         ui.say(f"QEMU {recipe.version}: building it, once for all runs (about 5 minutes on two cores)")
         started = time.monotonic()

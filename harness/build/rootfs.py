@@ -58,10 +58,10 @@ def ensure_ssh_root(arch: str, cache: Cache, door: Door, ui: Ui) -> Path:
         raise UserError(f"there is no SSH root for {arch}", f"known: {', '.join(recipe.architectures)}; see {_RECIPE}")
     entry = cache.room("ssh-roots") / digest(_METHOD, arch, recipe.model_dump_json())
     image = entry / "root.cpio"
-    if image.is_file():
+    if image.is_file() and cache.used(entry):
         return image
     with cache.lock("ssh-root", ui.say):
-        if not image.is_file():
+        if not (image.is_file() and cache.used(entry)):
             apt = PrivateApt(cache, door, ui.say)
             debs = apt.download_closure(recipe.packages, (recipe.suite,), recipe.architectures[arch])
             with cache.build(entry) as scratch, tempfile.TemporaryDirectory(dir=scratch) as unpacked:

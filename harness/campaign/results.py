@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 import harness
+from harness import inuse
 from harness.cache import Cache, digest, digest_folder, write_whole
 from harness.campaign.guest import Plan
 from harness.campaign.result import SideResult
@@ -101,6 +102,7 @@ class Results:
 
     def _load(self) -> Kept | None:
         try:
+            self._cache.used(self._file)
             return _form().validate_json(self._file.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
@@ -111,10 +113,17 @@ class Results:
             of, outcome = kept.outcomes.get(scenario.id, ("", None))
             if outcome is None or of != self._digest(scenario):
                 continue
-            evidence = outcome.evidence if outcome.evidence and outcome.evidence.is_dir() else None
+            evidence = self._there(outcome)
             if evidence or outcome.status is not Status.FAIL:  # else nobody could look into the failure
                 known[scenario.id] = dataclasses.replace(outcome, started=0.0, worker="", evidence=evidence)
         return known
+
+    def _there(self, outcome: Outcome) -> Path | None:
+        """Its evidence, which stays while we tell of it."""
+        if outcome.evidence is None:
+            return None
+        inuse.mark_run(self._cache.root, outcome.evidence)
+        return outcome.evidence if outcome.evidence.is_dir() else None
 
     def _kept(self, fresh: SideResult, scenarios: Iterable[Scenario]) -> tuple[str, ...]:
         """Keep what was measured; what is to be said if that fails, which costs this run nothing."""

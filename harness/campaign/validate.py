@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from harness import inuse
 from harness.build import flavour as flavours
 from harness.build.qemu import ensure_qemu
 from harness.cache import Cache
@@ -39,6 +40,10 @@ class Validation:
 
     def run(self) -> RunResult:
         """Raises UserError and InfraError; what a kernel does wrong is in the result."""
+        with inuse.run(self._cache.root, self._folder):  # kph gc leaves what we find
+            return self._run()
+
+    def _run(self) -> RunResult:
         request = self._request
         requests.write(request, self._folder / "request.json")
         with ThreadPoolExecutor(1, thread_name_prefix="qemu") as ahead:

@@ -15,7 +15,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from harness import doctor, timing
+from harness import doctor, inuse, timing
 from harness.cache import Cache, write_whole
 from harness.campaign.bisect.configs import ConfigBisection, Configs
 from harness.campaign.bisect.journal import NAME as JOURNAL
@@ -148,7 +148,7 @@ def _held(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as held:
         raise UserError(f"the bisection in {folder} is being carried out by another kph", "wait for it") from held
-    with lock:
+    with lock, inuse.run(Cache.default().root, folder):  # kph gc leaves what we find
         yield
 
 

@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from harness import doctor
+from harness import doctor, inuse
 from harness.build.kconfig import OptionsLost
 from harness.cache import Cache
 from harness.campaign.bisect.journal import Journal
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory(prefix="kph-test-commit-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="kph-test-commit-") as scratch, inuse.run(Cache.default().root):
         folder = args.run_dir or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         mark, reason = _test(args, folder.resolve())

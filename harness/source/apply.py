@@ -42,12 +42,12 @@ def apply_series(tree: Tree, series: Series, cache: Cache, door: Door) -> Tree:
     """
     git = Git(door, tree.repo)
     known = [cache.room("applied") / key for key in _keys(tree, series)]
-    if known[-1].exists() and git.commit(commit := known[-1].read_text()):
+    if cache.used(known[-1]) and git.commit(commit := known[-1].read_text()):
         return as_tree(_spec(tree, series), git, commit, tree.lineage)
     with tempfile.TemporaryDirectory(prefix="apply-", dir=cache.room("trees")) as scratch:
         folder = Path(scratch)
         bench = _Bench(tree, series, Git(door, tree.repo, index=folder / "index"), folder)
-        done, commit = _resume(git, tree, known)
+        done, commit = _resume(git, tree, known, cache)
         bench.git.run("read-tree", commit)
         content = git.id("rev-parse", f"{commit}^{{tree}}")
         for patch, note in zip(series.patches[done:], known[done:], strict=True):
@@ -87,10 +87,10 @@ def _keys(tree: Tree, series: Series) -> Iterator[str]:
         yield key
 
 
-def _resume(git: Git, tree: Tree, known: Sequence[Path]) -> tuple[int, str]:
+def _resume(git: Git, tree: Tree, known: Sequence[Path], cache: Cache) -> tuple[int, str]:
     """How many patches have been applied before, and the commit after the last of them."""
     for number in range(len(known), 0, -1):
-        if known[number - 1].exists() and git.commit(commit := known[number - 1].read_text()):
+        if cache.used(known[number - 1]) and git.commit(commit := known[number - 1].read_text()):
             return number, commit
     return 0, tree.commit
 

@@ -82,7 +82,7 @@ def _folder(spec: str, path: Path, cache: Cache, door: Door, ui: Ui) -> Tree:
         if not (entry / "kph-index").exists():
             cache.need_space(_IMPORT_GIB, f"the import of {path}")
             ui.say(f"importing {path} (once; later runs look only at what changed)")
-        if not entry.is_dir():
+        if not cache.used(entry):
             with cache.build(entry) as scratch:
                 Git.create(door, scratch)
         git = Git(door, entry)
@@ -160,7 +160,7 @@ def _imported(name: str, archive: Callable[[Path], Path], what: str, cache: Cach
     """The repository ``name``, made from the archive when it is not there yet."""
     entry = cache.room("trees") / f"{name}.git"
     with cache.lock(f"trees-{name}", ui.say):
-        if not entry.is_dir():
+        if not cache.used(entry):
             for left in entry.parent.glob(f".{entry.name}.*"):  # by a run that was killed: we hold the lock
                 shutil.rmtree(left, ignore_errors=True)
             cache.need_space(_IMPORT_GIB, f"the import of {what}")

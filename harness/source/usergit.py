@@ -72,7 +72,7 @@ def mirror(repo: UserRepo, cache: Cache, door: Door) -> Git:
         raise UserError(f"the git repository {repo.git_dir} cannot be used: {why}", "check it with: git log -1")
     folder = cache.room("trees") / f"git-{digest(str(repo.common))}.git"
     with cache.lock(f"trees-{folder.name}"):
-        if not folder.is_dir():
+        if not cache.used(folder):
             with cache.build(folder) as scratch:
                 Git.create(door, scratch, form[1])
         _follow(repo, theirs, folder, head)

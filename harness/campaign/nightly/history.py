@@ -110,7 +110,7 @@ class History:
         try:
             yield
         except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
-            hint = "kph history --check FILE says what is wrong; what was committed is kept"
+            hint = f"kph history --check --history {self._file} says what is wrong; what was committed is kept"
             if "full" in str(error):
                 hint = "the disk is full: free some space; nothing that was kept is lost"
             raise InfraError(f"the history {self._file}: {error}", hint) from error
@@ -155,10 +155,10 @@ class History:
         with self._writing() as db:
             db.execute("UPDATE night SET state = ?, ended = ? WHERE id = ?", (state, now(), night))
 
-    def nights(self, name: str = "", limit: int = -1) -> list[Night]:
-        """The last ``limit`` nights, the oldest first; of all names without one."""
-        query = "SELECT * FROM night WHERE ? IN ('', name) ORDER BY id DESC LIMIT ?"
-        return [_night(row) for row in reversed(self._rows(query, name, limit))]
+    def nights(self, name: str = "", limit: int = -1, until: int = 1 << 62) -> list[Night]:
+        """The last ``limit`` nights up to the one called ``until``, the oldest first; of all names without one."""
+        query = "SELECT * FROM night WHERE ? IN ('', name) AND id <= ? ORDER BY id DESC LIMIT ?"
+        return [_night(row) for row in reversed(self._rows(query, name, until, limit))]
 
     def night(self, number: int) -> Night | None:
         rows = self._rows("SELECT * FROM night WHERE id = ?", number)
@@ -226,6 +226,14 @@ class History:
         return [_cell(row) for row in self._rows(query, *values)]
 
     # --- results -------------------------------------------------------------------
+    def places(self) -> list[Place]:
+        """Every place that a night has had, those of the first nights first."""
+        return [Place(*row) for row in self._rows(f"SELECT {_PLACE} FROM place ORDER BY id")]
+
+    def scenarios(self) -> list[str]:
+        """The names of all scenarios that have a result."""
+        return [name for (name,) in self._rows("SELECT name FROM scenario ORDER BY name")]
+
     def results(self, cell: Cell) -> list[Result]:
         """Its own, or those of the cell whose inputs it shares."""
         query = (
@@ -245,10 +253,13 @@ class History:
         rows = self._rows(query, *dataclasses.astuple(place), scenario, limit)
         return [(_night(row[:6]), _cell(row[6:26]), _result(row[26:])) for row in reversed(rows)]
 
-    def verdicts(self, name: str, window: int = WINDOW) -> list[Verdict]:
-        """Every scenario at every place of the last night of this name that has results, over its last nights."""
+    def verdicts(self, name: str, window: int = WINDOW, until: int = 1 << 62) -> list[Verdict]:
+        """Every scenario at every place of the last night of this name that has results, over its last nights.
+
+        ``until``: as it was after the night called so.
+        """
         seen: dict[tuple[Place, str], list[tuple[trend.Seen, Result]]] = {}
-        nights = self.nights(name, window)
+        nights = self.nights(name, window, until)
         for night in nights:
             for cell in self.cells(night.id):
                 if cell.state in (CellState.DONE, CellState.UNCHANGED):
