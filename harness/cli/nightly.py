@@ -13,7 +13,8 @@ from rich.table import Table
 
 from harness import doctor, timing
 from harness.cache import Cache
-from harness.campaign.nightly.file import NightlyFile, load
+from harness.campaign import gc
+from harness.campaign.nightly.file import Keep, NightlyFile, load
 from harness.campaign.nightly.history import History, default_file
 from harness.campaign.nightly.night import Ended, Nights
 from harness.campaign.nightly.plan import Planned
@@ -22,6 +23,7 @@ from harness.errors import UserError
 from harness.machine import target as targets
 from harness.proc import Door
 from harness.report import View, clean
+from harness.report.nightly import publish
 from harness.report.page import Page
 from harness.timing import Timeline
 from harness.ui import Ui
@@ -58,9 +60,23 @@ def run(args: argparse.Namespace) -> int:
         if args.check:
             sys.stdout.write(_plan(file, nights.plan()))
             return 0
+        publish.check(file)
         ended = nights.run()
-        sys.stdout.write(_told(ended))
-        return ended.status
+        trouble = publish.publish(file, history, ended.night, Door())
+        sys.stdout.write(_told(ended, (*ended.problems, *trouble)))
+        _keep(file, cache, runs)
+        return ended.status or (3 if trouble else 0)
+
+
+def _keep(file: NightlyFile, cache: Cache, runs: Path) -> None:
+    """Remove what the file does not want to be kept."""
+    if file.keep == Keep():
+        return
+    days = file.keep.runs / 86400 if file.keep.runs is not None else None
+    state = runs.parent if runs.name == "runs" else Path(platformdirs.user_state_dir("kph"))
+    report = gc.collect(cache.root, state, gc.Policy(days, file.keep.cache_gib, True))
+    if report.over:
+        print(f"NOTE: more is in use than the {file.keep.cache_gib} GiB to be kept", file=sys.stderr)
 
 
 def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
@@ -86,7 +102,7 @@ def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
     return page.text()
 
 
-def _told(ended: Ended) -> str:
+def _told(ended: Ended, problems: Sequence[str]) -> str:
     page = Page(View(width=100))
     page.paragraph(f"night {ended.night.id} of {ended.night.name}, {ended.night.started[:16]}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -98,7 +114,7 @@ def _told(ended: Ended) -> str:
     page.table(table)
     for cell, result in ended.failures:
         page.paragraph(f"NEW: {cell.place}: {result.scenario}: {result.status}: {result.reason}")
-    for problem in ended.problems:
+    for problem in problems:
         page.paragraph(f"NOTE: {problem}")
     if not ended.failures:
         page.paragraph("nothing fails that did not fail before")
