@@ -10,6 +10,8 @@ import pytest
 from tests.vm.conftest import ALL, SERIES, Kph
 
 FLAVOURS = ("kasan+ubsan+faults", "lockdep+leak")
+# docs/findings/smmuv3-unbind-during-fault.md
+SKIPPED = {("arm64-smmuv3", "kasan+ubsan+faults", "race-unbind-and-page-request")}
 LIMIT = 3600  # seconds; with every cache empty on two cores
 
 
@@ -24,14 +26,13 @@ def test_the_reference_series_passes_with_every_flavour_on_every_target(kph: Kph
     )
     for cell in cells:
         assert cell["verdict"] == "pass" and not cell["boot_splats"]
-    for row in ran.report["scenarios"]:
+    told = ran.report["scenarios"]
+    for row in told:
         for side in ("base", "patched"):
             assert not row[side]["splats"], (row["flavour"], row["id"])
         assert row["patched"]["status"] in ("pass", "skip"), row
-    # No flavour may be the reason for skipping more.
-    for target in ("arm64-smmuv3", "x86_64-vtd"):
-        skipped = {flavour: frozenset[str]() for flavour in FLAVOURS}
-        for row in ran.report["scenarios"]:
-            if row["target"] == target and row["patched"]["status"] == "skip":
-                skipped[row["flavour"]] |= {row["id"]}
-        assert len(set(skipped.values())) == 1, (target, skipped)
+    # No flavour may be the reason for skipping more, but for what the suite says of it.
+    skipped = {(row["target"], row["flavour"], row["id"]) for row in told if row["patched"]["status"] == "skip"}
+    assert skipped >= SKIPPED
+    for target, flavour, name in skipped - SKIPPED:
+        assert {(target, each, name) for each in FLAVOURS} <= skipped, (target, flavour, name)
