@@ -57,7 +57,7 @@ class OneScenario:
 
     def skipped(self, scenario: Scenario, facts: Mapping[str, Any]) -> Outcome | None:
         """The outcome of a scenario that can tell nothing on a kernel with these ``facts``; None for any other."""
-        reason = why_skipped(scenario, self._suite, facts, behaviours_of(self._suite, self._behaviours))
+        reason = why_skipped(scenario, self._suite, facts, behaviours_of(self._suite, self._behaviours, facts))
         return Outcome(scenario.id, Status.SKIP, reason, 0.0) if reason else None
 
     def run(self, guest: Session, scenario: Scenario, measured: Mapping[str, Any] | None) -> Outcome:

@@ -26,7 +26,7 @@ class Request:
     suite: Suite
     scenarios: tuple[Scenario, ...]  # none when the suite's tests are the guest's own
     patterns: tuple[str, ...]  # --scenario, which chooses among those, too
-    behaviours: Mapping[str, Plain]  # what the suite expects of this series
+    behaviours: Mapping[str, Plain]  # what the user says is to be expected of this series; the rest is by default
     flavours: tuple[str, ...]  # kernel configurations, one or more, in order
     channel: str
     accelerator: str | None  # --accel

@@ -148,7 +148,7 @@ def _held(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as held:
         raise UserError(f"the bisection in {folder} is being carried out by another kph", "wait for it") from held
-    with lock, inuse.run(Cache.default().root, folder):
+    with lock, inuse.run(Cache.default().root, folder):  # kph gc leaves what we find
         yield
 
 

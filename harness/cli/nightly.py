@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -24,7 +23,7 @@ from harness.errors import UserError
 from harness.machine import target as targets
 from harness.proc import Door
 from harness.report import View, clean
-from harness.report.nightly import out
+from harness.report.nightly import publish
 from harness.report.page import Page
 from harness.timing import Timeline
 from harness.ui import Ui
@@ -45,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ui = Ui(quiet=args.quiet, timeline=Timeline(timing.process_start()))
     file, cache = load(args.file), Cache.default()
-    out.check(file.out)
+    publish.check(file)
     if not args.check:  # what would run can be told on a machine that cannot run it
         for target in targets.choose(file.targets):
             doctor.require(target, cache, Door())
@@ -64,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
             return 0
         with inuse.run(cache.root):  # kph gc leaves what this night finds, from its trees to its bisections
             ended = nights.run()
-        troubles = out.deliver(file, history, ended.night, Door())
+        trouble = publish.publish(file, history, ended.night, Door())
         notes = keep(file.keep, history, ended.night, runs, cache)
-        sys.stdout.write(_told(replace(ended, problems=(*ended.problems, *troubles, *notes))))
-        return ended.status or (3 if troubles else 0)
+        sys.stdout.write(_told(ended, (*ended.problems, *trouble, *notes)))
+        return ended.status or (3 if trouble else 0)
 
 
 def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
@@ -93,7 +92,7 @@ def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
     return page.text()
 
 
-def _told(ended: Ended) -> str:
+def _told(ended: Ended, problems: Sequence[str]) -> str:
     page = Page(View(width=100))
     page.paragraph(f"night {ended.night.id} of {ended.night.name}, {ended.night.started[:16]}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -105,7 +104,7 @@ def _told(ended: Ended) -> str:
     page.table(table)
     for cell, result in ended.failures:
         page.paragraph(f"NEW: {cell.place}: {result.scenario}: {result.status}: {result.reason}")
-    for problem in ended.problems:
+    for problem in problems:
         page.paragraph(f"NOTE: {problem}")
     if not ended.failures:
         page.paragraph("nothing fails that did not fail before")

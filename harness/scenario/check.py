@@ -34,8 +34,9 @@ from harness.scenario.language import (
     Trace,
     TraceStep,
 )
+from harness.scenario.needs import FLAVOUR
 from harness.scenario.observe import FAULT_FIELDS
-from harness.scenario.schema import Comparison, ScenarioFile, SuiteFile
+from harness.scenario.schema import Comparison, Condition, ScenarioFile, SuiteFile
 from harness.scenario.tuning import NAMES
 from harness.scenario.yamlfile import Document, PathIn, Problem
 
@@ -61,13 +62,14 @@ class World:
     flavours: tuple[str, ...] = ()  # kernel configurations
 
     def facts(self) -> frozenset[str]:
-        """Names of the facts that the agent reports, ``<role>.`` written out for every role."""
+        """Names of the facts that there are, ``<role>.`` written out for every role."""
         declared = self.operations["facts"].results if "facts" in self.operations else {}
-        return frozenset(
+        reported = (
             name.replace("<role>", role)
             for name in declared
             for role in (self.suite.roles if "<role>" in name else [""])
         )
+        return frozenset((FLAVOUR, *reported))
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
@@ -111,10 +113,9 @@ def check_suite(document: Document, world: World) -> tuple[Problem, ...]:
     checker = _Checker(document, world)
     for section, named in (("capabilities", suite.capabilities), ("roles", suite.roles)):
         for name, capability in named.items():
-            for number, condition in enumerate(capability.needs):
-                path: PathIn = (section, name, "needs", number)
-                checker.known((*path, "fact"), "fact", condition.fact, world.facts())
-                checker.matcher(path, condition.matcher)
+            checker.conditions((section, name, "needs"), capability.needs)
+    for name, behaviour in suite.behaviours.items():
+        checker.conditions(("behaviours", name, "opposite_where"), behaviour.opposite_where)
     for name, comparison in suite.comparisons.items():
         checker.comparison(("comparisons", name), comparison)
     for name, oracle in suite.oracles.items():
@@ -162,6 +163,11 @@ class _Checker:
                 default = self.world.suite.behaviours[name].default
                 if type(default) is not type(value):
                     self.say((*path, name), f"{value!r} is not of the kind of the default, {default!r}")
+
+    def conditions(self, path: PathIn, conditions: Iterable[Condition]) -> None:
+        for number, condition in enumerate(conditions):
+            self.known((*path, number, "fact"), "fact", condition.fact, self.world.facts())
+            self.matcher((*path, number), condition.matcher)
 
     def matcher(self, path: PathIn, value: Any) -> None:
         fault = match.fault_in(value)

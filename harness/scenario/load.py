@@ -93,19 +93,20 @@ def is_chosen(name: str, patterns: Sequence[str]) -> bool:
 
 
 def choose_behaviours(suite: Suite, chosen: Iterable[str]) -> dict[str, Plain]:
-    """What is expected of the series, from ``name=value`` words; the suite's defaults for the rest.
+    """What is expected of the series, from ``name=value`` words; of the rest, the suite's defaults are.
 
     Raises UserError for an unknown name or a value of another kind.
     """
-    values: dict[str, Plain] = {name: each.default for name, each in suite.spec.behaviours.items()}
+    defaults: dict[str, Plain] = {name: each.default for name, each in suite.spec.behaviours.items()}
+    values: dict[str, Plain] = {}
     for word in chosen:
         name, equals, text = word.partition("=")
-        if name not in values or not equals:
-            listed = "; ".join(f"{key}={_shown(value)}" for key, value in values.items()) or "none"
+        if name not in defaults or not equals:
+            listed = "; ".join(f"{key}={_shown(value)}" for key, value in defaults.items()) or "none"
             raise UserError(
                 f"--expect {word}: suite {suite.name} has no such behaviour", f"behaviours and their defaults: {listed}"
             )
-        values[name] = _of_kind(word, text, values[name])
+        values[name] = _of_kind(word, text, defaults[name])
     return values
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.scenario import match, refs
-from harness.scenario.schema import Capability
+from harness.scenario.schema import Behaviour, Capability, Condition, Plain
 
 FLAVOUR = "flavour"  # the fact that names the kernel's configuration; the harness knows it, not the agent
 
@@ -20,8 +20,17 @@ def wrong_flavour(wanted: Iterable[str], facts: Mapping[str, Any]) -> str | None
 
 def lacking(capability: Capability, facts: Mapping[str, Any]) -> str | None:
     """What is missing for ``capability``, or None; a fact that is not reported is not as needed."""
-    for each in capability.needs:
-        matcher = refs.resolve(each.matcher, {"facts": facts})
-        if not match.holds(matcher, facts.get(each.fact, match.ABSENT)):
-            return each.reason or capability.reason
-    return None
+    failing = next((each for each in capability.needs if not _holds(each, facts)), None)
+    return (failing.reason or capability.reason) if failing else None
+
+
+def expected(behaviour: Behaviour, facts: Mapping[str, Any]) -> Plain:
+    """What the suite expects of a series on a guest with these ``facts`` when the user does not say."""
+    if behaviour.opposite_where and all(_holds(each, facts) for each in behaviour.opposite_where):
+        return not behaviour.default
+    return behaviour.default
+
+
+def _holds(condition: Condition, facts: Mapping[str, Any]) -> bool:
+    matcher = refs.resolve(condition.matcher, {"facts": facts})
+    return match.holds(matcher, facts.get(condition.fact, match.ABSENT))

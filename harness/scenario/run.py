@@ -12,7 +12,7 @@ from harness.model import IommuFault, Outcome, Status
 from harness.scenario import match
 from harness.scenario.language import Plain
 from harness.scenario.link import Clock, GuestLink, GuestLost, GuestTimeout
-from harness.scenario.needs import lacking, wrong_flavour
+from harness.scenario.needs import expected, lacking, wrong_flavour
 from harness.scenario.observe import iommu_faults
 from harness.scenario.oracles import Oracles
 from harness.scenario.schema import Capability, Scenario, Suite
@@ -51,7 +51,7 @@ def run_scenario(
     """
     clock = clock or SystemClock()
     started = clock.now()
-    chosen = behaviours_of(suite, behaviours)
+    chosen = behaviours_of(suite, behaviours, guest.facts)
     reason = why_skipped(scenario, suite, guest.facts, chosen)
     if reason:
         return Outcome(scenario.id, Status.SKIP, reason, clock.now() - started)
@@ -80,14 +80,16 @@ def measure(
 
     For guests of which copies are made. Raises what the link and the steps raise.
     """
-    run = _Run(suite, guest, clock or SystemClock(), scale, behaviours_of(suite, behaviours))
+    run = _Run(suite, guest, clock or SystemClock(), scale, behaviours_of(suite, behaviours, guest.facts))
     run.set_up()
     return run.oracles().measure()
 
 
-def behaviours_of(suite: Suite, behaviours: Mapping[str, Plain] | None) -> Mapping[str, Plain]:
-    """Every behaviour of the suite: as chosen in ``behaviours``, or else its default."""
-    return {name: each.default for name, each in suite.spec.behaviours.items()} | dict(behaviours or {})
+def behaviours_of(
+    suite: Suite, behaviours: Mapping[str, Plain] | None, facts: Mapping[str, Any]
+) -> Mapping[str, Plain]:
+    """Every behaviour of the suite: as chosen in ``behaviours``, or else what is expected on a guest with ``facts``."""
+    return {name: expected(each, facts) for name, each in suite.spec.behaviours.items()} | dict(behaviours or {})
 
 
 def why_skipped(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -64,6 +64,13 @@ class Behaviour(Strict):
 
     about: str
     default: Plain
+    opposite_where: tuple[Condition, ...] = ()  # where all of these hold, the default is the other of true and false
+
+    @model_validator(mode="after")
+    def _has_an_opposite(self) -> Self:
+        if self.opposite_where and not isinstance(self.default, bool):
+            raise ValueError("opposite_where is for defaults that are true or false")
+        return self
 
 
 class Oracle(Strict):

@@ -90,17 +90,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
 
     class FakeWorkshop:
-        def __init__(
-            self,
-            recipe: object,
-            arch: str,
-            flavour: str,
-            cache: object,
-            door: object,
-            ui: Any,
-            logs: Path,
-            options: str,
-        ) -> None:
+        def __init__(self, recipe: object, arch: str, flavour: str, cache: object, door: object, ui: Any, *_: object):
             self._name = ui._target
 
         def build(self, tree: Tree, suite: object, side: str) -> tuple[Kernel, Module] | BuildFailure:

@@ -231,7 +231,7 @@ def test_a_budget_drops_what_is_worth_least_and_says_so(sky: Sky) -> None:
         ("name: x\ntrees: {a: {tree: b}}\nbudget: 5 hours\n", "nightly.yaml:3: budget: .*90min, 6h or 60d"),
         ("name: x\ntrees: {a: {tree: b}}\nseries:\n  s: {series: m, trees: [c]}\n", "there is no tree 'c'"),
         ("name: x\ntrees: {a: {tree: 'debian:7.3', branch: b}}\n", "has no branches"),
-        ("name: x\ntrees: {a: {tree: b}}\nout: {webhook: {url: 'https://h'}}\n", "either secret_env or secret_file"),
+        ("name: x\ntrees: {a: {tree: b}}\nout: {webhook: {url: 'ftp://h'}}\n", "nightly.yaml:3: out.webhook.url"),
         ("name: x\ntrees: {a: {tree: b}}\nquarantine:\n  - {scenario: a, reason: b}\n", "nightly.yaml:4: .*until"),
     ],
 )

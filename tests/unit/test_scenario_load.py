@@ -137,7 +137,7 @@ def test_select(root: Path) -> None:
 
 def test_choose_behaviours(root: Path) -> None:
     suite = load_suite("demo", root)
-    assert choose_behaviours(suite, []) == {"strict": True, "level": 1, "colour": "red"}
+    assert choose_behaviours(suite, []) == {}
     chosen = choose_behaviours(suite, ["strict=false", "level=0x10", "colour=blue"])
     assert chosen == {"strict": False, "level": 16, "colour": "blue"}
 

@@ -19,7 +19,7 @@ from harness.scenario.language import Plain
 from harness.scenario.link import GuestLost, GuestTimeout, TraceEvent
 from harness.scenario.load import load_suite, roles_of
 from harness.scenario.run import measure, run_scenario
-from harness.scenario.schema import Scenario, ScenarioFile, Suite
+from harness.scenario.schema import Behaviour, Scenario, ScenarioFile, Suite
 from harness.scenario.tuning import Tuning
 
 DATA = Path(__file__).parents[1] / "data" / "scenario"
@@ -282,6 +282,30 @@ def test_steps_for_another_behaviour_are_left_out(guest: FakeGuest) -> None:
     text = f"- {TAKE}, when: {{strict: false}}, fails: EBUSY}}\n- {TAKE}, when: {{strict: true}}}}"
     assert run(guest, text).status is Status.PASS
     assert run(guest, text, strict=False).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("size", "flavour", "chosen", "status"),
+    [
+        (1, "base", {}, Status.PASS),
+        (2, "kasan", {}, Status.PASS),
+        (1, "kasan", {}, Status.SKIP),
+        (1, "kasan", {"kind": True}, Status.PASS),
+        (2, "kasan", {"kind": False}, Status.SKIP),
+    ],
+)
+def test_what_is_expected_may_depend_on_the_guest(
+    guest: FakeGuest, size: int, flavour: str, chosen: dict[str, bool], status: Status
+) -> None:
+    guest.facts = {"left.size": size, "flavour": flavour}
+    outcome = run(guest, f"{{when: {{kind: true}}, steps: [{TAKE}}}]}}", **chosen)
+    assert outcome.status is status
+    assert (status is Status.PASS) or outcome.reason == "for series with kind=true; this one is run with false"
+
+
+def test_only_true_and_false_have_an_opposite() -> None:
+    with pytest.raises(ValueError, match="true or false"):
+        Behaviour.model_validate({"about": "x", "default": 1, "opposite_where": [{"fact": "left.size"}]})
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def argv(*words: str | Path) -> list[str]:
 def kph(tmp_path: Path) -> Kph:
     """``kph(*options)`` runs ``kph run`` on Linux 7.3 and x86_64-vtd (others: pass ``tree``, ``target``).
 
-    ``fresh``: nothing is taken from earlier runs.
+    ``fresh``: nothing is taken from earlier runs. ``limit``: seconds after which it is killed.
     """
 
     def run(
@@ -58,6 +58,7 @@ def kph(tmp_path: Path) -> Kph:
         target: str = "x86_64-vtd",
         name: str = "run",
         fresh: bool = True,
+        limit: float = LIMIT,
     ) -> Ran:
         folder = tmp_path / name
         options: list[str | Path] = ["run", "--tree", tree, "--target", target, "--run-dir", folder]
@@ -70,7 +71,7 @@ def kph(tmp_path: Path) -> Kph:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LIMIT,
+            timeout=limit,
             check=False,
         )
         print(done.stdout)

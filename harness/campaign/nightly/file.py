@@ -83,8 +83,7 @@ class Webhook(Strict):
     """A POST with a signed body."""
 
     url: Annotated[str, Field(pattern=r"^https?://")]
-    secret_env: str = ""  # environment variable with the secret; one of the two
-    secret_file: Path | None = None  # readable by its owner alone
+    secret_file: Path | None = None  # readable by its owner alone; without it, KPH_WEBHOOK_SECRET has the secret
 
 
 class Out(Strict):
@@ -171,9 +170,6 @@ def _check(document: Document, found: NightlyFile) -> list[Problem]:
         for name, entry in found.trees.items()
         if entry.tree.startswith("debian:") and (entry.branch or entry.remote)
     ]
-    webhook = found.out.webhook
-    if webhook and bool(webhook.secret_env) == bool(webhook.secret_file):
-        problems.append(document.problem(("out", "webhook"), "name either secret_env or secret_file"))
     return problems
 
 

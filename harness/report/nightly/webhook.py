@@ -120,11 +120,11 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 # --- the secret ----------------------------------------------------------------
-def secret(file: Path | None, environment: Mapping[str, str] = os.environ, variable: str = VARIABLE) -> Secret:
-    """From a file that nobody else can read, or an environment variable. Raises UserError."""
+def secret(file: Path | None, environment: Mapping[str, str] = os.environ) -> Secret:
+    """From a file that nobody else can read, or the environment variable. Raises UserError."""
     if file is None:
-        value = environment.get(variable, "").encode()
-        where = f"the environment variable {variable}"
+        value = environment.get(VARIABLE, "").encode()
+        where = f"the environment variable {VARIABLE}"
     else:
         value, where = _kept(file), str(file)
     if len(value) < _SHORTEST:

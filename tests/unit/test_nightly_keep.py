@@ -20,11 +20,11 @@ from harness.campaign.nightly.records import Night
 from harness.cli import main, nightly
 from harness.errors import UserError
 from harness.proc import Door
-from harness.report.nightly import mail, out, webhook
+from harness.report.nightly import mail, publish, webhook
 from tests.unit import nights
 
 Kept = tuple[History, Night]
-SECRET = {"HOOK": "a secret of some length"}
+SECRET = {"KPH_WEBHOOK_SECRET": "a secret of some length"}
 
 
 @pytest.fixture
@@ -41,18 +41,20 @@ def _file(wanted: Out) -> NightlyFile:
 
 def test_all_of_it_is_delivered(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
-    monkeypatch.setattr(webhook, "post", lambda url, text, key: sent.append(f"{url} {len(key.value)} {text[:1]}"))
+    monkeypatch.setattr(
+        webhook, "post", lambda url, text, key, deadline: sent.append(f"{url} {len(key.value)} {text[:1]}")
+    )
     monkeypatch.setattr(mail, "send", lambda text, door: sent.append(text))
     folder = tmp_path / "out"
     letter = Mail(
         to=("a@b.example",), sender="k@b.example", sendmail=True, file=folder / "mail", tester="T <t@b.example>"
     )
-    hook = Webhook(url="https://x.example/", secret_env="HOOK")
+    hook = Webhook(url="https://x.example/")
     wanted = Out(
         kcidb=folder / "kcidb", kcidb_origin="lab", junit=folder / "junit", b4=folder / "b4", mail=letter, webhook=hook
     )
-    out.check(wanted, SECRET)
-    assert out.deliver(_file(wanted), *kept, Door(), SECRET) == ()
+    publish.check(_file(wanted), SECRET)
+    assert publish.publish(_file(wanted), *kept, Door(), SECRET) == ()
     assert {file.name for file in folder.iterdir()} == {"kcidb", "junit", "b4", "mail"}
     checkout = next(
         each for each in json.loads((folder / "kcidb").read_text())["checkouts"] if each["tree_name"] == "next"
@@ -60,7 +62,9 @@ def test_all_of_it_is_delivered(kept: Kept, tmp_path: Path, monkeypatch: pytest.
     assert checkout["git_repository_url"] == "https://git.example/next.git" and checkout["id"].startswith("lab:")
     assert checkout["git_repository_branch"] == "master"
     assert sent == [(folder / "mail").read_text(), "https://x.example/ 23 {"]
-    assert not any(SECRET["HOOK"].encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert not any(
+        SECRET["KPH_WEBHOOK_SECRET"].encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    )
 
 
 def test_one_that_fails_keeps_no_other_from_its_way(
@@ -70,7 +74,7 @@ def test_one_that_fails_keeps_no_other_from_its_way(
     (tmp_path / "file").touch()
     letter = Mail(to=("a@b.example",), sender="k@b.example", sendmail=True)
     wanted = Out(kcidb=tmp_path / "file" / "kcidb", junit=tmp_path / "junit", mail=letter)
-    problems = out.deliver(_file(wanted), *kept, Door(), {})
+    problems = publish.publish(_file(wanted), *kept, Door(), {})
     assert len(problems) == 2 and "cannot be written" in problems[0] and "not installed" in problems[1]
     assert (tmp_path / "junit").exists()
 
@@ -80,14 +84,13 @@ def test_one_that_fails_keeps_no_other_from_its_way(
     [
         Out(mail=Mail(to=("nobody",), sender="a@b.example", sendmail=True)),
         Out(mail=Mail(to=("a@b.example",), sender="a@b.example")),
-        Out(webhook=Webhook(url="https://x.example/", secret_env="MISSING")),
         Out(webhook=Webhook(url="https://x.example/", secret_file=Path("/nowhere"))),
-        Out(webhook=Webhook(url="http://x.example/", secret_env="HOOK")),
+        Out(webhook=Webhook(url="http://x.example/")),
     ],
 )
 def test_what_cannot_work_is_told_before_the_night(wanted: Out) -> None:
     with pytest.raises(UserError):
-        out.check(wanted, SECRET)
+        publish.check(_file(wanted), SECRET)
 
 
 def test_the_evidence_of_a_cell_that_was_not_run_again_is_kept(kept: Kept, tmp_path: Path) -> None:
@@ -155,7 +158,7 @@ def test_kph_nightly_delivers_what_its_file_asks_for(
     words = ["nightly", "-q", str(tmp_path / "nightly.yaml"), "--history", str(tmp_path / "history.sqlite")]
     assert main.main([*words, "--runs", str(tmp_path / "runs")]) == (3 if broken else 0)
     said = capsys.readouterr().out
-    assert held == [True] and ("NOTE: the JUnit report of the night" in said) == broken
+    assert held == [True] and ("NOTE: JUnit: " in said) == broken
     assert broken or place.read_text().startswith("<testsuites")
     bad = tmp_path / "bad.yaml"
     bad.write_text(
