@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from harness.campaign.nightly import trend
 from harness.campaign.nightly.records import (
     Bisected,
@@ -261,6 +263,21 @@ class History:
             found.append(Verdict(place, scenario, judged.trend, judged.since, judged.rate, rows[-1][1]))
         return found
 
+    # --- all of it, for readers who look at everything ------------------------------
+    def every_cell(self) -> list[Cell]:
+        """In the order in which they were planned."""
+        return self._cells("ORDER BY cell.id")
+
+    def every_result(self) -> list[Result]:
+        """Those of their own of all cells, cell after cell; in each by the scenario's name."""
+        query = f"SELECT {_RESULT} FROM result JOIN scenario ON scenario.id = result.scenario ORDER BY cell, name"
+        return [_result(row) for row in self._rows(query)]
+
+    def moved(self) -> int:
+        """A number that is another one when another connection has changed the history since."""
+        ((number,),) = self._rows("PRAGMA data_version")
+        return int(number)
+
     # --- bisections ------------------------------------------------------------------
     def add_bisected(self, found: Bisected) -> Bisected:
         values = (found.cell, found.scenario, found.culprit, found.subject, found.author, int(found.proved))
@@ -305,6 +322,11 @@ class History:
              " (SELECT 1 FROM cell AS own WHERE own.id = cell.same)"),
         )  # fmt: skip
         return found + [text % row for text, query in wrong for row in self._rows(query)]
+
+
+def default_file() -> Path:
+    """The history of a user who names none."""
+    return Path(platformdirs.user_state_dir("kph")) / "history.sqlite"
 
 
 def now() -> str:
