@@ -32,7 +32,7 @@ class Shape:
     name: str = "main"
 
 
-def make(file: Path, shape: Shape = Shape()) -> None:  # noqa: B008
+def make(file: Path, shape: Shape = Shape()) -> None:
     """A history of this shape as ``file``."""
     with History(file) as history:
         history._db.execute("PRAGMA synchronous = OFF")  # it can be made again
@@ -45,7 +45,9 @@ def place(number: int) -> Place:
     """The places, told apart in one thing or several."""
     series = ("", "pasid v2")[number % 2]
     flavour = ("base", "kasan", "lockdep")[number // 4 % 3]
-    return Place(("stable", "next")[number // 2 % 2], series, ("x86_64-vtd", "arm64-smmuv3")[number // 12 % 2], flavour, "sva")
+    return Place(
+        ("stable", "next")[number // 2 % 2], series, ("x86_64-vtd", "arm64-smmuv3")[number // 12 % 2], flavour, "sva"
+    )
 
 
 def _night(history: History, shape: Shape, number: int, last: dict[Place, Cell]) -> None:
@@ -90,7 +92,8 @@ def _cell(shape: Shape, night: Night, number: int, at: int, last: Cell | None, c
     commit = _digest(f"commit {number // 2} {at}")
     same = state is CellState.UNCHANGED and last is not None
     return Cell(
-        0, night.id, place(at), "~/linux", last.commit if same and last else commit, f"7.{3 + number // 60}.{number % 60}",
+        0, night.id, place(at), "~/linux", last.commit if same and last else commit,
+        f"7.{3 + number // 60}.{number % 60}",
         last.key if same and last else f"key-{number // 2}-{at}", state, last.verdict if same and last else "", reason,
         0.0 if state in (CellState.DROPPED, CellState.PLANNED) else 300.0 + 10 * at + number % 7,
         str(_folder(shape, number, at) or ""), last.id if same and last else 0, "tcg", night.started, "~/linux/.git",
@@ -109,7 +112,9 @@ def name(which: int) -> str:
 
 def _result(shape: Shape, cell: Cell, number: int, at: int, which: int) -> Result:
     newest = number == shape.nights - 1
-    status, reason, splats, tries, quarantined = "pass", "", (), (), ""
+    status, reason, quarantined = "pass", "", ""
+    splats: tuple[str, ...] = ()
+    tries: tuple[str, ...] = ()
     if which == 1 and number * 7 % 10 < 3:
         status, reason, tries = "fail", "expected 0, got -EBUSY", ("fail", "pass", "fail")
     elif which == 2 and at == 0 and number >= _turn(shape):
@@ -186,7 +191,14 @@ def _report(shape: Shape, cell: Cell, results: list[Result]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     phases = (("fetch", "", 0.0, 4.0), ("build", "base", 4.0, 140.5), ("build", "patched", 90.0, 96.0),
               ("boot", "patched", 186.0, 6.5), ("scenarios", "patched", 192.5, 110.0))  # fmt: skip
-    step = {"index": "3.1", "text": "bind \x1b[1mfirst", "ok": False, "expected": "ret 0", "got": "ret -EBUSY", "seconds": 0}
+    step = {
+        "index": "3.1",
+        "text": "bind \x1b[1mfirst",
+        "ok": False,
+        "expected": "ret 0",
+        "got": "ret -EBUSY",
+        "seconds": 0,
+    }
     document = {
         "reasons": [f"{sum(each.status != 'pass' for each in results)} scenarios did not pass"],
         "series": {"title": "iommu: Use your own PASID space"} if cell.place.series else None,

@@ -361,6 +361,9 @@ def _cell(row: Sequence[Any]) -> Cell:
 def _result(row: Sequence[Any]) -> Result:
     cell, scenario, base, status, change, reason, seconds, splats, evidence, tries, quarantined = row
     return Result(
-        cell, scenario, base, status, change, reason, seconds, tuple(json.loads(splats)), evidence,
-        tuple(json.loads(tries)), quarantined,
-    )  # fmt: skip
+        cell, scenario, base, status, change, reason, seconds, _words(splats), evidence, _words(tries), quarantined
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))  # nearly all are empty, and there are many

@@ -84,7 +84,9 @@ def _report(document: dict[str, Any], cell: Cell) -> Report:
         if row["target"] == cell.place.target and row["flavour"] == cell.place.flavour
     ]
     phases = [
-        Phase(" ".join(filter(None, (each["name"], each["side"]))), float(each.get("started", 0)), float(each["seconds"]))
+        Phase(
+            " ".join(filter(None, (each["name"], each["side"]))), float(each.get("started", 0)), float(each["seconds"])
+        )
         for each in document["timings"]
     ]
     steps = []

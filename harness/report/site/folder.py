@@ -76,7 +76,9 @@ class Folder:
             write_whole(file, content)
             file.chmod(0o644)  # a web server of another user may read it
         except OSError as error:
-            raise InfraError(f"{file} cannot be written: {error.strerror}", "free some space, or name another folder") from error
+            raise InfraError(
+                f"{file} cannot be written: {error.strerror}", "free some space, or name another folder"
+            ) from error
 
     def _sweep(self) -> None:
         for name in self._before.keys() - self._pages.keys():

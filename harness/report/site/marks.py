@@ -18,7 +18,7 @@ TRENDS = {
 _STATES = {
     CellState.PLANNED: ("none", "·", "planned"),
     CellState.RUNNING: ("none", "…", "running"),
-    CellState.DROPPED: ("skip", "–", "dropped"),
+    CellState.DROPPED: ("skip", "-", "dropped"),
     CellState.FAILED: ("error", "!", "failed: no result"),
 }
 

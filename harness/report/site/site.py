@@ -13,7 +13,7 @@ from harness.campaign.nightly.records import Bisected, Night, NightState
 from harness.report import clean
 from harness.report.site import charts, names
 from harness.report.site.archive import Archive, Run
-from harness.report.site.marks import mark, when
+from harness.report.site.marks import Mark, mark, when
 from harness.report.site.trends import Judgements, News, news
 
 TEMPLATES = Path(__file__).parent / "pages"
@@ -34,17 +34,24 @@ class Site:
     """The history, what it says, and where things are."""
 
     archive: Archive
-    judged: Mapping[int, Judgements]  # by cell
-    consoles: Mapping[tuple[int, str], str]  # page by cell and scenario
+    judged: dict[int, Judgements]  # by cell
+    consoles: dict[tuple[int, str], str]  # page by cell and scenario
     bisections: Mapping[int, str]  # page by bisection
     refresh: int = 0  # seconds after which a server has pages of a running night loaded again; 0: never
 
     def render(self, template: str, page: str, **values: object) -> str:
         """``template`` filled in for the file ``page``."""
         live = bool(values.pop("live", False)) and self.refresh
-        return _environment().get_template(template).render(
-            site=self, page=page, root=names.up(page), reloads=live or 0, **values
+        return (
+            _environment()
+            .get_template(template)
+            .render(site=self, page=page, root=names.up(page), reloads=live or 0, **values)
         )
+
+    @functools.cached_property
+    def marks(self) -> dict[int, Mark]:
+        """How each run looks, by cell."""
+        return {number: mark(run, self.judged) for number, run in self.archive.runs.items()}
 
     def news(self, night: Night) -> News:
         """What is new in it."""
@@ -67,6 +74,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, auto_reload=False,
     )  # fmt: skip
-    environment.filters.update(clean=clean.line, amount=charts.amount, when=when, mark=mark)
+    environment.filters.update(clean=clean.line, amount=charts.amount, when=when)
     environment.globals["RUNNING"] = NightState.RUNNING
     return environment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.campaign.nightly import trend
@@ -48,31 +48,34 @@ def judge(archive: Archive, window: int = WINDOW) -> dict[int, Judgements]:
     for name in archive.names:
         position.update({night.id: number for number, night in enumerate(archive.named(name))})
     for track in archive.tracks:
-        rows: dict[str, deque[tuple[int, trend.Seen]]] = defaultdict(deque)
+        rows: dict[str, _Row] = defaultdict(_Row)
         for run in track.runs:
-            found[run.cell.id] = _after(run, rows, position[run.night.id], window)
+            now = position[run.night.id]
+            found[run.cell.id] = {
+                each.scenario: rows[each.scenario].after(run, each, now, window) for each in run.results
+            }
     return found
 
 
-def _after(
-    run: Run, rows: dict[str, deque[tuple[int, trend.Seen]]], now: int, window: int
-) -> Judgements:
-    judged: Judgements = {}
-    for result in run.results:
-        row = rows[result.scenario]
+class _Row:
+    """A scenario in the nights of a window."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[int, trend.Seen]] = deque()  # with the number of the night
+        self._loud = 0  # of these, how many did not just pass
+
+    def after(self, run: Run, result: Result, now: int, window: int) -> trend.Judged:
+        """What is to be said when ``result`` has come."""
         # What was not run again says nothing new.
         tries = () if run.cell.same else result.tries
-        row.append((now, trend.Seen(run.night.started, result.status, run.cell.key, tries)))
-        while row[0][0] <= now - window:
-            row.popleft()
-        judged[result.scenario] = _judged([seen for _, seen in row])
-    return judged
-
-
-def _judged(row: Sequence[trend.Seen]) -> trend.Judged:
-    if all(seen.status == "pass" and not seen.tries for seen in row):  # nearly all are: do not look closer
-        return trend.Judged(Trend.PASSING, row[0].night, 0.0)
-    return trend.judge(row)
+        self._seen.append((now, trend.Seen(run.night.started, result.status, run.cell.key, tries)))
+        self._loud += result.status != "pass" or bool(tries)
+        while self._seen[0][0] <= now - window:
+            _, gone = self._seen.popleft()
+            self._loud -= gone.status != "pass" or bool(gone.tries)
+        if not self._loud:  # nearly all are like this
+            return trend.Judged(Trend.PASSING, self._seen[0][1].night, 0.0)
+        return trend.judge([seen for _, seen in self._seen])
 
 
 def news(runs: Iterable[Run], judged: dict[int, Judgements]) -> News:

@@ -46,6 +46,15 @@ def pair_page(older: Run, newer: Run) -> str:
     return f"compare/{older.cell.id}-{newer.cell.id}.html"
 
 
+def differs(run: Run) -> bool:
+    """Whether it did anything else than the run before."""
+    if run.before is None or run.own is (run.before.own or run.before):
+        return False
+    return [(each.scenario, *_said(each)) for each in run.results] != [
+        (each.scenario, *_said(each)) for each in run.before.results
+    ]
+
+
 def differences(older: Run, newer: Run) -> tuple[Difference, ...]:
     """What became bad first, what became good next, then the rest."""
     before = {each.scenario: each for each in older.results}
@@ -75,11 +84,11 @@ def _word(older: Result | None, newer: Result | None) -> str:
 
 
 def _pairs(site: Site) -> Iterator[tuple[Run, Run]]:
-    """Each run with the one before; the newest with those of its window, and with those of places that are akin."""
+    """Each run that differs from the one before with it; the newest with those of its window, and of akin places."""
     newest: list[Run] = []
     for track in site.archive.tracks:
         told = [run for run in track.runs if run.told]
-        yield from itertools.pairwise(told)
+        yield from ((run.before, run) for run in told if run.before and differs(run))
         yield from ((run, told[-1]) for run in told[-WINDOW:-1])
         newest += told[-1:]
     yield from ((a, b) for a, b in itertools.combinations(newest, 2) if _akin(a.track.place, b.track.place))

@@ -46,7 +46,9 @@ def _one(site: Site, run: Run, result: Result, page: str) -> Page:
     file = _file(result)
 
     def make() -> str:
-        return site.render("console.html.j2", page, run=run, result=result, console=console.read(file) if file else None)
+        return site.render(
+            "console.html.j2", page, run=run, result=result, console=console.read(file) if file else None
+        )
 
     return Page(page, f"{run.content} {stamp(file)}", make)
 

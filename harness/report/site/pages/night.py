@@ -26,7 +26,9 @@ def _page(site: Site, night: Night, before: Night | None, after: Night | None) -
 
     def make() -> str:
         values = {"night": night, "runs": runs, "before": before, "after": after, "news": site.news(night)}
-        return site.render("night.html.j2", page, counts={run.cell.id: _counts(run) for run in runs}, live=live, **values)
+        return site.render(
+            "night.html.j2", page, counts={run.cell.id: _counts(run) for run in runs}, live=live, **values
+        )
 
     beside = f"{before.id if before else ''} {after.id if after else ''}"
     return Page(page, f"{night} {beside} {[site.key(run) for run in runs]}", make, live)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.report.site.marks import mark
 from harness.report.site.site import Page, Site
 
 NAME = "nights.html"
@@ -19,6 +18,6 @@ def _render(site: Site) -> str:
     rows = []
     for night in reversed(site.archive.nights):
         runs = site.archive.of_night[night.id]
-        kinds = [mark(run, site.judged) for run in runs]
+        kinds = [site.marks[run.cell.id] for run in runs]
         rows.append((night, runs, kinds, sum(run.cell.seconds for run in runs if not run.cell.same)))
     return site.render("nights.html.j2", NAME, rows=rows, live=site.archive.running)

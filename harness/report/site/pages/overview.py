@@ -94,7 +94,11 @@ _STATES = (
 def _charts(archive: Archive, nights: Sequence[Night]) -> Iterator[Picture]:
     found = [(night, archive.of_night[night.id]) for night in nights]
     for label, columns, unit in (
-        ("Results: scenarios that passed, failed, were skipped or gave no evidence", [_results(*of) for of in found], ""),
+        (
+            "Results: scenarios that passed, failed, were skipped or gave no evidence",
+            [_results(*of) for of in found],
+            "",
+        ),
         ("Coverage: what the nights came to, of the runs that were planned", [_coverage(*of) for of in found], ""),
         ("Time: what the runs of each night took", [_time(*of) for of in found], "s"),
     ):

@@ -53,7 +53,9 @@ def _render(site: Site, track: Track) -> str:
 
 def _times(runs: list[Run]) -> Picture | None:
     own = [run for run in runs if run.told and not run.cell.same]
-    found = [Column(when(run.night.started, "short"), ((_kind(run.results), run.cell.seconds, _said(run)),)) for run in own]
+    found = [
+        Column(when(run.night.started, "short"), ((_kind(run.results), run.cell.seconds, _said(run)),)) for run in own
+    ]
     return charts.columns(f"Time of the last {len(own)} runs that were measured", found, "s")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.campaign.nightly.records import BAD, NightState
-from harness.report.site import charts, evidence
+from harness.report.site import charts, evidence, names, rows
 from harness.report.site.archive import Run
 from harness.report.site.charts import Bar, Picture
-from harness.report.site.marks import KINDS, SIGNS, TRENDS
-from harness.report.site.pages.comparison import differences, pair_page
+from harness.report.site.marks import KINDS, SIGNS
+from harness.report.site.pages.comparison import differences, differs, pair_page
 from harness.report.site.site import Page, Site
 from harness.report.site.trends import bisection
 
@@ -32,19 +32,19 @@ def _render(site: Site, run: Run, live: bool) -> str:
     # What was not run again is told on the page of the run that did.
     report = evidence.Report() if run.own else evidence.read(run.cell)
     bad = [each for each in run.results if each.status in (*BAD, "error") or each.splats]
+    before = run.before if differs(run) else None
     return site.render(
         "run.html.j2",
         run.page,
         run=run,
         report=report,
         bad=[(each, bisection(run, each.scenario)) for each in bad],
-        differences=differences(run.before, run) if run.before and not run.own else (),
-        comparison=pair_page(run.before, run) if run.before and run.told else "",
-        judged=site.judged[run.cell.id],
+        differences=differences(before, run) if before and not run.own else (),
+        comparison=pair_page(before, run) if before else "",
+        table_rows=rows.results(run, site.judged[run.cell.id], names.up(run.page)) if not run.own else "",
         pictures=[each for each in (_phases(report), _slowest(run)) if each] if not run.own else [],
         signs=SIGNS,
         kinds=KINDS,
-        trends=TRENDS,
         live=live,
     )
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.campaign.nightly.records import BAD, Result
 from harness.cache import digest
-from harness.report.site import charts
+from harness.campaign.nightly.records import BAD
+from harness.report.site import charts, names, rows
 from harness.report.site.archive import Run, Track
 from harness.report.site.charts import Column, Picture
 from harness.report.site.marks import KINDS, SIGNS, TRENDS, when
+from harness.report.site.rows import Point
 from harness.report.site.site import Page, Site
 
-_CHART = 120  # nights in the chart
-
-Point = tuple[Run, Result]
+_CHART = 60  # nights in the chart
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def _render(site: Site, page: str, track: Track, name: str, points: list[Point])
         page,
         track=track,
         name=name,
-        points=points,
+        last=points[-1],
+        table_rows=rows.nights(points, site.consoles, names.up(page)),
         said=said,
         bisections=[each for each in reversed(track.bisected) if each.scenario == name],
         turn=_turn(points),
