@@ -292,7 +292,7 @@ class History:
     def bisections(self, cell: int | None = None) -> list[Bisected]:
         """Of one cell, or all."""
         rows = self._rows("SELECT * FROM bisected WHERE ?1 IS NULL OR cell = ?1 ORDER BY id", cell)
-        return [Bisected(*facts, bool(proved), told, folder) for *facts, proved, told, folder in rows]
+        return [_bisected(row) for row in rows]
 
     # --- care ----------------------------------------------------------------------
     def forget(self, before: str) -> int:
@@ -356,6 +356,11 @@ def _cell(row: Sequence[Any]) -> Cell:
         number, night, Place(*row[2:7]), spec, commit, version, key, CellState(state), verdict, reason, seconds, folder,
         same, accelerator, started, repo,
     )  # fmt: skip
+
+
+def _bisected(row: Sequence[Any]) -> Bisected:
+    number, cell, scenario, culprit, subject, author, proved, conclusion, folder = row
+    return Bisected(number, cell, scenario, culprit, subject, author, bool(proved), conclusion, folder)
 
 
 def _result(row: Sequence[Any]) -> Result:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +65,15 @@ def show(data: bytes, skipped: int = 0, largest: int = LARGEST) -> Console | Non
     if not texts:
         return None
     owners = _owners(texts, told.splats)
-    shown = _chosen(texts, [splat.line - 1 for splat in told.splats], owners, largest)
+    cleaned = functools.cache(lambda at: clean.line(texts[at]))
+    shown = _chosen(len(texts), cleaned, [splat.line - 1 for splat in told.splats], owners, largest)
     found, last = [], -1
     begun: set[int] = set()
     for at in shown:
         owner = owners.get(at, 0)
         begins = owner > 0 and owner not in begun
         begun.add(owner)
-        found.append(Line(skipped + at + 1, clean.line(texts[at]), owner, begins, at - last - 1))
+        found.append(Line(skipped + at + 1, cleaned(at), owner, begins, at - last - 1))
         last = at
     return Console(tuple(found), told.splats, told.dropped, skipped + len(texts), len(texts) - 1 - last)
 
@@ -78,32 +81,36 @@ def show(data: bytes, skipped: int = 0, largest: int = LARGEST) -> Console | Non
 def _owners(texts: Sequence[str], splats: Iterable[Splat]) -> dict[int, int]:
     """Which lines are part of which splat: its text is found again from its first line on."""
     owners: dict[int, int] = {}
+    parsed = functools.cache(lambda at: lines.read(texts[at], at + 1))
     for number, splat in enumerate(splats, 1):
         at = splat.line - 1
+        caller = parsed(at).caller
         owners.setdefault(at, number)
         for wanted in splat.text:
-            for ahead in range(at, min(at + _APART, len(texts))):
-                if owners.get(ahead, number) == number and lines.read(texts[ahead], ahead).text == wanted:
-                    owners[ahead], at = number, ahead + 1
-                    break
+            ahead = range(at, min(at + _APART, len(texts)))
+            alike = [each for each in ahead if owners.get(each, number) == number and parsed(each).text == wanted]
+            if alike:
+                # Of two CPUs that print the same, the one that began.
+                here = next((each for each in alike if parsed(each).caller == caller), alike[0])
+                owners[here], at = number, here + 1
     return owners
 
 
-def _chosen(texts: Sequence[str], starts: Sequence[int], owners: dict[int, int], largest: int) -> list[int]:
+def _chosen(
+    total: int, cleaned: Callable[[int], str], starts: Sequence[int], owners: dict[int, int], largest: int
+) -> list[int]:
     """Lines to show, in order: all, or the splats, what came before them, and the end."""
-    costs = [len(text) + 1 for text in texts]
-    if sum(costs) <= largest:
-        return list(range(len(texts)))
-    wanted = [*owners, *(at for start in starts for at in range(start - 1, max(start - _AROUND, 0) - 1, -1))]
+    before = (at for start in starts for at in range(start - 1, max(start - _AROUND, 0) - 1, -1))
     chosen: set[int] = set()
+    spent = 0
     # The splats first, half of the room at most; then from the end backwards, the last words.
-    for candidates, room in ((wanted, largest // 2), (range(len(texts) - 1, -1, -1), largest)):
-        spent = sum(costs[at] for at in chosen)
+    for candidates, room in ((itertools.chain(owners, before), largest // 2), (range(total - 1, -1, -1), largest)):
         for at in candidates:
             if at in chosen:
                 continue
-            spent += costs[at]
-            if spent > room:
+            cost = len(cleaned(at)) + 1
+            if spent + cost > room:
                 break
+            spent += cost
             chosen.add(at)
     return sorted(chosen)

@@ -15,7 +15,7 @@ _OTHER = re.compile(r"[^a-z0-9._]+")
 def slug(*words: str) -> str:
     """A file name for ``words``; different words, different name, also where case does not count."""
     text = _OTHER.sub("-", "-".join(filter(None, words)).lower()).strip("-.")
-    if words == (text,) and len(text) <= _LONGEST:
+    if text and words == (text,) and len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}-{digest(*words)[:6]}".lstrip("-")
 

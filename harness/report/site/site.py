@@ -60,7 +60,7 @@ class Site:
     def key(self, run: Run) -> str:
         """Of a page that tells what ``run`` did, with the trends of that day."""
         says = sorted((name, each) for name, each in self.judged[run.cell.id].items() if each.trend != "passing")
-        consoles = [self.consoles.get((run.cell.id, each.scenario)) for each in run.results if each.status != "pass"]
+        consoles = [self.consoles.get((run.cell.id, each.scenario)) for each in run.results if each.evidence]
         return f"{run.key} {says} {consoles} {[self.bisections.get(each.id) for each in run.track.bisected]}"
 
     def bisection(self, found: Bisected) -> str:

@@ -48,7 +48,7 @@ def pair_page(older: Run, newer: Run) -> str:
 
 def differs(run: Run) -> bool:
     """Whether it did anything else than the run before."""
-    if run.before is None or run.own is (run.before.own or run.before):
+    if run.before is None or not run.told or run.own is (run.before.own or run.before):
         return False
     return [(each.scenario, *_said(each)) for each in run.results] != [
         (each.scenario, *_said(each)) for each in run.before.results

@@ -14,7 +14,7 @@ from harness.report.site.site import Page, Site
 from harness.report.site.trends import News
 
 NAME = "index.html"
-_GRID = 21  # nights in the grid
+_GRID = 18  # nights in the grid
 _CHART = 60  # nights in a chart
 _LIST = 15  # scenarios of a kind that are listed here; the night's page has all
 
