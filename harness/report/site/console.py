@@ -17,7 +17,7 @@ LARGEST = 2 * 1024 * 1024  # bytes of a console that are shown
 _READ = 64 * 1024 * 1024  # bytes at its end that are read
 _CHUNK = 1024 * 1024
 _AROUND = 200  # lines before a splat that are shown, whatever its console's size
-_APART = 40  # foreign lines that may be in the middle of a splat
+_APART = 200  # foreign lines that may be in the middle of a splat
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _owners(texts: Sequence[str], splats: Iterable[Splat]) -> dict[int, int]:
             ahead = range(at, min(at + _APART, len(texts)))
             alike = [each for each in ahead if owners.get(each, number) == number and parsed(each).text == wanted]
             if alike:
-                # Of two CPUs that print the same, the one that began.
+                # Two CPUs may print the same at the same time; a few reports are printed by several.
                 here = next((each for each in alike if parsed(each).caller == caller), alike[0])
                 owners[here], at = number, here + 1
     return owners
