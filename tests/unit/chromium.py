@@ -102,8 +102,8 @@ def browser() -> Iterator[Browser]:
     commands_out, commands_in = os.pipe()
     answers_out, answers_in = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        # It reads commands from descriptor 3 and writes answers to 4.
-        words = ["sh", "-c", f'exec 3<&{commands_out} 4>&{answers_in}; exec "$@"', "sh", PROGRAM, *_FLAGS]
+        # It reads commands from descriptor 3 and writes answers to 4. (dash knows no descriptors above 9.)
+        words = ["bash", "-c", f'exec 3<&{commands_out} 4>&{answers_in}; exec "$@"', "bash", PROGRAM, *_FLAGS]
         process = subprocess.Popen(
             [*words, f"--user-data-dir={folder}"],
             pass_fds=(commands_out, answers_in),
