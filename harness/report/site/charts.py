@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from harness.report import clean
 
@@ -61,7 +62,7 @@ class Picture:
 
 
 def _text(words: str) -> str:
-    return str(escape(clean.line(words)))
+    return html.escape(clean.line(words))
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ and a template takes ten times as long for each. All text goes through ``text()`
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Iterator, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from harness.campaign.nightly.records import Result
 from harness.report import clean
@@ -21,7 +22,7 @@ _QUIET = ("passing", "skipped")
 @functools.lru_cache(maxsize=100_000)
 def text(words: str) -> str:
     """``words`` as they may stand in a page, between quotes as well."""
-    return str(escape(clean.line(words)))
+    return html.escape(clean.line(words))
 
 
 def status(word: str, dim: str = "") -> str:

@@ -63,6 +63,7 @@ class _Row:
     def __init__(self) -> None:
         self._seen: deque[tuple[int, trend.Seen]] = deque()  # with the number of the night
         self._loud = 0  # of these, how many did not just pass
+        self._quiet = trend.Judged(Trend.PASSING, "", 0.0)  # made once for many nights
 
     def after(self, run: Run, result: Result, now: int, window: int) -> trend.Judged:
         """What is to be said when ``result`` has come."""
@@ -74,7 +75,10 @@ class _Row:
             _, gone = self._seen.popleft()
             self._loud -= gone.status != "pass" or bool(gone.tries)
         if not self._loud:  # nearly all are like this
-            return trend.Judged(Trend.PASSING, self._seen[0][1].night, 0.0)
+            since = self._seen[0][1].night
+            if self._quiet.since != since:
+                self._quiet = trend.Judged(Trend.PASSING, since, 0.0)
+            return self._quiet
         return trend.judge([seen for _, seen in self._seen])
 
 
