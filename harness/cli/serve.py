@@ -15,6 +15,7 @@ NAME = "serve"
 HELP = "show the history of nights to browsers of this machine, kept up to date"
 
 _LOOK = 2.0  # seconds between looks at the history
+_SHARE = 5  # times as long as a build took it waits for the next: the night needs the CPUs
 _REFRESH = 15  # seconds after which pages of a running night are loaded again
 
 
@@ -34,9 +35,12 @@ def run(args: argparse.Namespace) -> int:
         try:
             with Server(Served(history, Path(folder), args.name, _REFRESH), args.port) as server:
                 print(f"{server.address}\nCtrl-C ends it", file=sys.stderr, flush=True)
+                pause = _LOOK
                 while True:
-                    time.sleep(_LOOK)
+                    time.sleep(pause)
+                    began = time.monotonic()
                     server.served.renew()
+                    pause = max(_LOOK, _SHARE * (time.monotonic() - began))
         except KeyboardInterrupt:
             return 0
 

@@ -13,7 +13,9 @@ from harness.campaign.nightly.records import Cell, Result
 from harness.cli.main import main
 from harness.errors import UserError
 from harness.report.site import Built, build
+from harness.report.site.folder import Folder
 from harness.report.site.names import slug
+from harness.report.site.pages import night
 from tests.unit import generated_history as generated
 from tests.unit.site_pages import read
 
@@ -45,11 +47,11 @@ def test_a_new_night_leaves_the_pages_of_old_ones(tmp_path: Path) -> None:
     made(tmp_path)
     before = stamps(tmp_path / "out")
     with History(tmp_path / "history.sqlite") as history:
-        night = history.begin("main", "harness-0")
+        new = history.begin("main", "harness-0")
         old = history.cells(1)[0]
-        cell = history.add(_like(old, night.id))
+        cell = history.add(_like(old, new.id))
         history.update(cell, [_of(result, cell.id) for result in history.results(old)])
-        history.end(night.id)
+        history.end(new.id)
     made(tmp_path)
     after = stamps(tmp_path / "out")
     changed = {name for name in after if after[name] != before.get(name)}
@@ -63,7 +65,7 @@ def test_pages_of_forgotten_nights_go(tmp_path: Path) -> None:
     made(tmp_path)
     with History(tmp_path / "history.sqlite") as history:
         assert history.forget("2026-05-05")
-        left = {f"night/{night.id}.html" for night in history.nights()}
+        left = {f"night/{each.id}.html" for each in history.nights()}
     made(tmp_path)
     pages = read(tmp_path / "out")
     assert {name for name in pages if name.startswith("night/")} == left
@@ -90,6 +92,16 @@ def test_only_a_folder_of_its_own_is_written_to(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not empty, and no site of kph"):
         made(tmp_path)
     assert [each.name for each in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_build_that_was_killed_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generated.make(tmp_path / "history.sqlite", SMALL)
+    monkeypatch.setattr(Folder, "__exit__", lambda *_: None)  # nothing is written after the pages
+    monkeypatch.setattr(night, "pages", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        made(tmp_path)
+    monkeypatch.undo()
+    assert made(tmp_path).pages == 1 + len(stamps(tmp_path / "out"))
 
 
 def test_an_empty_history_has_a_first_page(tmp_path: Path) -> None:

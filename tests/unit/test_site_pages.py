@@ -102,6 +102,20 @@ def test_the_first_page_says_what_is_new(site: Site) -> None:
         assert re.search(wanted, text), wanted
 
 
+def test_a_night_that_was_cut_says_so(site: Site) -> None:
+    assert "Cut off before its end" in site[1]["night/12.html"].text
+    assert "Cut off before its end" not in site[1]["night/11.html"].text
+
+
+def test_a_comparison_says_what_became_bad(site: Site) -> None:
+    run = next(run for run in site[2].site.archive.runs.values() if run.night.id == 18 and run.told)
+    assert run.before is not None
+    text = " ".join(site[1][f"compare/{run.before.cell.id}-{run.cell.id}.html"].text.split())
+    assert re.search(r"crashes\s*✓ pass\s*✗ crash\s*became bad\s*the guest panicked", text)
+    assert re.search(r"fixed\s*✗ hang\s*✓ pass\s*became good", text)
+    assert "6 scenarios did the same in both" in text
+
+
 def test_a_timeline_names_the_first_bad_commit(site: Site) -> None:
     (page,) = [page for name, page in site[1].items() if re.search(r"scenario/main-stable-x86.*/regressed\.html", name)]
     text = " ".join(page.text.split())
@@ -145,7 +159,7 @@ def _last_cells(built: Built) -> set[int]:
 def test_the_first_page_stays_small(tmp_path: Path) -> None:
     """Many places, and hundreds of failures in one night."""
     file = tmp_path / "history.sqlite"
-    generated.make(file, generated.Shape(nights=overview._GRID + 2, places=36, scenarios=8))
+    generated.make(file, generated.Shape(nights=overview._GRID + 2, places=24, scenarios=8))
     with History(file, read_only=True) as history:
         build(history, tmp_path / "out")
     size = sum((tmp_path / "out" / name).stat().st_size for name in ("index.html", "style.css"))

@@ -73,7 +73,7 @@ def read(cell: Cell) -> Report:
     file = report_file(cell)
     try:
         return _report(json.loads(file.read_bytes()), cell) if file else Report()
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return Report()
 
 

@@ -25,6 +25,8 @@ class Folder:
         self._before = self._read()
 
     def __enter__(self) -> Folder:
+        if not (self.root / _LIST).exists():
+            self._write(_LIST, b"{}")  # first: what a kill leaves is a site, too
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
