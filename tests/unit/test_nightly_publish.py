@@ -19,6 +19,7 @@ _OUT = """
 name: n
 trees: {{one: {{tree: linux}}}}
 out:
+  site: out/site
   kcidb: out/k.json
   junit: out/j.xml
   b4: out/b.json
@@ -48,6 +49,7 @@ def test_all_that_is_wanted_is_there(tmp_path: Path, mail: str) -> None:
         problems = publish.publish(wanted, history, found, Door())
     assert json.loads((tmp_path / "out/k.json").read_text())["tests"]
     assert "own-first-bind" in (tmp_path / "out/j.xml").read_text()
+    assert (tmp_path / "out/site/index.html").is_file()
     json.loads((tmp_path / "out/b.json").read_text())
     if mail.startswith("out"):
         assert problems == () and "own-first-bind" in (tmp_path / mail).read_text()

@@ -274,6 +274,21 @@ class History:
             found.append(Verdict(place, scenario, judged.trend, judged.since, judged.rate, rows[-1][1]))
         return found
 
+    # --- all of it, for readers who look at everything ------------------------------
+    def every_cell(self) -> list[Cell]:
+        """In the order in which they were planned."""
+        return self._cells("ORDER BY cell.id")
+
+    def every_result(self) -> list[Result]:
+        """Those of their own of all cells, cell after cell; in each by the scenario's name."""
+        query = f"SELECT {_RESULT} FROM result JOIN scenario ON scenario.id = result.scenario ORDER BY cell, name"
+        return [_result(row) for row in self._rows(query)]
+
+    def moved(self) -> int:
+        """A number that is another one when another connection has changed the history since."""
+        ((number,),) = self._rows("PRAGMA data_version")
+        return int(number)
+
     # --- bisections ------------------------------------------------------------------
     def add_bisected(self, found: Bisected) -> Bisected:
         values = (found.cell, found.scenario, found.culprit, found.subject, found.author, int(found.proved))
@@ -288,10 +303,7 @@ class History:
     def bisections(self, cell: int | None = None) -> list[Bisected]:
         """Of one cell, or all."""
         rows = self._rows("SELECT * FROM bisected WHERE ?1 IS NULL OR cell = ?1 ORDER BY id", cell)
-        return [
-            Bisected(number, of, scenario, culprit, subject, author, bool(proved), told, folder)
-            for number, of, scenario, culprit, subject, author, proved, told, folder in rows
-        ]
+        return [_bisected(row) for row in rows]
 
     # --- care ----------------------------------------------------------------------
     def forget(self, before: str) -> int:
@@ -357,9 +369,17 @@ def _cell(row: Sequence[Any]) -> Cell:
     )  # fmt: skip
 
 
+def _bisected(row: Sequence[Any]) -> Bisected:
+    number, cell, scenario, culprit, subject, author, proved, conclusion, folder = row
+    return Bisected(number, cell, scenario, culprit, subject, author, bool(proved), conclusion, folder)
+
+
 def _result(row: Sequence[Any]) -> Result:
     cell, scenario, base, status, change, reason, seconds, splats, evidence, tries, quarantined = row
     return Result(
-        cell, scenario, base, status, change, reason, seconds, tuple(json.loads(splats)), evidence,
-        tuple(json.loads(tries)), quarantined,
-    )  # fmt: skip
+        cell, scenario, base, status, change, reason, seconds, _words(splats), evidence, _words(tries), quarantined
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))  # nearly all are empty, and there are many

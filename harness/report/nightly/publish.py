@@ -12,6 +12,7 @@ from harness.campaign.nightly.records import Night
 from harness.errors import KphError, UserError
 from harness.proc import Door
 from harness.report.nightly import b4, junit, kcidb, mail, webhook, write
+from harness.report.site import build
 
 _DEADLINE = 120.0  # seconds until a webhook must have it
 
@@ -51,6 +52,8 @@ def _works(
         urls={name: entry.remote for name, entry in file.trees.items() if entry.remote.startswith("https://")},
         branches={name: entry.branch for name, entry in file.trees.items() if entry.branch},
     )
+    if out.site:
+        yield "site", _builder(out.site, history, night)
     if out.kcidb:
         yield "KCIDB", _writer(out.kcidb, lambda: kcidb.render(history, night, names))
     if out.junit:
@@ -61,6 +64,13 @@ def _works(
         yield "mail", _mailer(out.mail, history, night, door)
     if out.webhook:
         yield "webhook", _poster(out.webhook, history, night, environment)
+
+
+def _builder(folder: Path, history: History, night: Night) -> Callable[[], None]:
+    def work() -> None:
+        build(history, folder, night.name)
+
+    return work
 
 
 def _writer(file: Path, render: Callable[[], str]) -> Callable[[], None]:
