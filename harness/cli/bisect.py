@@ -20,8 +20,9 @@ from harness.cache import Cache, write_whole
 from harness.campaign.bisect.configs import ConfigBisection, Configs
 from harness.campaign.bisect.journal import NAME as JOURNAL
 from harness.campaign.bisect.journal import Journal, Trial, git_log, read_git_log
+from harness.campaign.bisect.order import Order
 from harness.campaign.bisect.signature import Mark, Signature
-from harness.campaign.bisect.walk import Bisection, Order
+from harness.campaign.bisect.walk import Bisection
 from harness.campaign.validate import run_folder
 from harness.cli import options
 from harness.errors import InfraError, UserError

@@ -14,10 +14,10 @@ from harness.build import kconfig
 from harness.campaign.bisect import configs as rooms
 from harness.campaign.bisect.configs import ConfigBisection, ConfigFound, Configs
 from harness.campaign.bisect.journal import Journal, Trial
+from harness.campaign.bisect.order import Order
 from harness.campaign.bisect.prune import Reads
 from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Run, Runs, judged
-from harness.campaign.bisect.walk import Order
 from harness.campaign.request import Request
 from harness.errors import UserError
 from harness.machine import target as targets

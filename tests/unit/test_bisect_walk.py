@@ -20,10 +20,11 @@ import pytest
 from harness import schema
 from harness.campaign.bisect import walk
 from harness.campaign.bisect.journal import NAME, Journal, Trial
+from harness.campaign.bisect.order import Found, Order
 from harness.campaign.bisect.prune import Reads
 from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Run, Runs, judged, short
-from harness.campaign.bisect.walk import Bisection, Found, Order
+from harness.campaign.bisect.walk import Bisection
 from harness.campaign.request import Request
 from harness.errors import InfraError
 from harness.machine import target as targets

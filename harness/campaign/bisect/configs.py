@@ -21,10 +21,10 @@ from harness.cache import Cache
 from harness.campaign.bisect.ends import Confirmed, NotReproduced, confirm
 from harness.campaign.bisect.history import Graph
 from harness.campaign.bisect.journal import Ends, Finding, Journal, Trial
+from harness.campaign.bisect.order import Order
 from harness.campaign.bisect.search import Contradiction, Search, Seen
 from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Tester
-from harness.campaign.bisect.walk import Order
 from harness.campaign.slots import Slots, usual
 from harness.errors import UserError
 from harness.model import Tree

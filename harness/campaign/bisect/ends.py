@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from harness.campaign.bisect import signature as signatures
 from harness.campaign.bisect.journal import Ends, Journal, Trial
+from harness.campaign.bisect.order import Order
 from harness.campaign.bisect.rate import Rate
 from harness.campaign.bisect.signature import Mark, Reading, Signature
 from harness.campaign.bisect.tester import Run, Runs, Tester, judged, short
 from harness.campaign.bisect.trees import Unfit
 from harness.model import Splat, Tree
 from harness.ui import Ui
-
-if TYPE_CHECKING:
-    from harness.campaign.bisect.walk import Order
 
 _ENOUGH = 5  # times that a flaky symptom is seen before its rate is believed
 _AT_MOST = 40  # runs to see it so often

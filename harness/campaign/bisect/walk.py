@@ -3,96 +3,30 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from harness.build.kconfig import OptionsLost
 from harness.cache import Cache
 from harness.campaign.bisect import history as histories
 from harness.campaign.bisect import prune as pruning
 from harness.campaign.bisect.ends import Confirmed, NotReproduced, confirm
 from harness.campaign.bisect.history import Commit, History
 from harness.campaign.bisect.journal import Ends, Finding, Journal, Trial
+from harness.campaign.bisect.one import costs_of, tested
+from harness.campaign.bisect.order import Found, Order
 from harness.campaign.bisect.proof import prove
 from harness.campaign.bisect.prune import Pruned, Reads
-from harness.campaign.bisect.search import Contradiction, Costs, Look, Search, Seen
+from harness.campaign.bisect.search import Contradiction, Look, Search, Seen
 from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Tester, short
-from harness.campaign.bisect.trees import Trees, Unfit
-from harness.campaign.request import Request
+from harness.campaign.bisect.trees import Trees
 from harness.campaign.slots import Slots, usual
 from harness.proc import Door
-from harness.scenario.schema import Scenario
-from harness.source.linux import NotLinux
 from harness.ui import Ui
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the user asked for, names already checked."""
-
-    request: Request  # one target, one flavour; what each commit is tested with
-    scenario: Scenario | None  # None: the suite's tests are the guest's own, and ``request.patterns`` names the one
-    good: str  # revision without the failure
-    bad: str  # revision with it
-    mends: bool = False  # --find-fix: the failure is older, and the commit is sought that took it away
-    title: str = ""  # --splat: what counts is a splat with this title
-    confirm: int = 2  # runs on each end
-    flaky: bool = False  # the failure does not show in each run
-    confidence: float = 0.95  # of a flaky one's culprit
-    parallel: int = 1  # commits at a time
-    fixups: tuple[str, ...] = ()
-
-    @property
-    def old(self) -> str:
-        """The older end."""
-        return self.bad if self.mends else self.good
-
-    @property
-    def new(self) -> str:
-        """The newer end."""
-        return self.good if self.mends else self.bad
-
-    @property
-    def test(self) -> str:
-        """The scenario's name."""
-        return self.scenario.id if self.scenario else self.request.patterns[0]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a bisection came to."""
-
-    folder: Path
-    order: Order
-    conclusion: str  # in one or two sentences
-    proved: bool  # the culprit is known, and nothing speaks against it
-    old: Commit
-    new: Commit
-    tests: tuple[Trial, ...]  # all of them, in order
-    journal: Journal
-    history: History | None = None  # None when it ended before the search
-    pruned: Pruned | None = None
-    signature: Signature | None = None
-    search: Search | None = None
-    culprit: Commit | None = None
-    confidence: float = 0.0  # of the culprit
-    findings: tuple[Finding, ...] = ()  # the points of the proof
-    diff: str = ""  # the culprit's, with its message
-    seconds: float = 0.0  # of work, over all parts of a bisection that was resumed
-    builds: int = 0  # kernels that make was asked for, the ends included
-
-    @property
-    def suspects(self) -> tuple[tuple[Commit, float], ...]:
-        """The commits that may be to blame, the most likely first."""
-        if self.search is None or self.history is None:
-            return ()
-        return tuple((self.history.by_id[name], chance) for name, chance in self.search.suspects)
 
 
 class Bisection:
@@ -191,7 +125,7 @@ class Bisection:
         """The search with all that the tests so far say."""
         assert self._pruned is not None
         order = self._order
-        costs = self._costs()
+        costs = costs_of(self._journal.tests.values())
         lasts = Counter(self._pruned.same.values())
         search = Search(self._pruned.graph, confirmed.rate, order.confidence, order.mends, costs=costs, lasts=lasts)
         for test, node in self._evidence(search):
@@ -220,16 +154,6 @@ class Bisection:
             if before is None or search.covers(node, before[1]):
                 shared[root] = test, node
         yield from shared.values()
-
-    def _costs(self) -> Costs:
-        built = [test.build_seconds for test in self._journal.tests.values() if test.built and not test.shared]
-        runs = [
-            (test.seconds - test.build_seconds) / (test.shown + test.hidden)
-            for test in self._journal.tests.values()
-            if test.shown + test.hidden and test.identity and not test.kept and not test.shared
-        ]
-        usual = Costs()
-        return Costs(statistics.median(built) if built else usual.build, statistics.median(runs) if runs else usual.run)
 
     def _tell(self, search: Search, looks: Sequence[Look]) -> None:
         left = sum(1 for _, chance in search.suspects if chance > (1 - search.confidence) / len(search.graph.nodes))
@@ -372,25 +296,3 @@ class Bisection:
             seconds=self._before + time.monotonic() - self._started,
             builds=sum(test.built for test in self._journal.tests.values()),
         )
-
-
-def tested(
-    look: Look,
-    signature: Signature,
-    lane: int,
-    trees: Trees,
-    tester: Tester,
-    known: Mapping[str, Trial],
-    history: History | None = None,
-) -> Trial:
-    """What comes of a commit, or of the newer end without one; one that makes no tree is skipped."""
-    what, _, name = look.commit.rpartition(":")
-    before = known.get(look.commit)
-    first = before.shown + before.hidden if before and not before.believed else 0
-    try:
-        tree = trees.without(history.by_id[name]) if what and history else trees.tree(look.commit)
-        return tester.test(look.commit, tree, signature, look.runs, first, known, lane)
-    except Unfit as why:
-        return Trial(look.commit, Mark.SKIP, str(why))
-    except (OptionsLost, NotLinux) as error:
-        return Trial(look.commit, Mark.SKIP, " ".join(error.message.split()))

@@ -6,21 +6,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.cache import Cache, write_whole
 from harness.campaign.bisect.journal import Journal
-from harness.campaign.bisect.walk import Bisection, Found, Order
+from harness.campaign.bisect.order import Found, Order
+from harness.campaign.bisect.walk import Bisection
 from harness.campaign.nightly.file import NightlyFile
 from harness.campaign.nightly.history import History
 from harness.campaign.nightly.plan import Planned
 from harness.campaign.nightly.records import BAD, Bisected, Cell, Result
+from harness.campaign.request import Request
 from harness.campaign.validate import run_folder
 from harness.errors import KphError
 from harness.ui import Ui
-
-if TYPE_CHECKING:
-    from harness.campaign.request import Request
 
 _LOOKED = 30  # cells back, for the last good commit
 

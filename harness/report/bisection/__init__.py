@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.campaign.bisect import journal
-from harness.campaign.bisect.walk import Found
+from harness.campaign.bisect.order import Found
 from harness.report.bisection import config, json_, mail, page, text_
 
 LOG = "git-bisect.log"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.campaign.bisect.journal import Trial
+from harness.campaign.bisect.order import Found
 from harness.campaign.bisect.search import Search, Seen
 from harness.campaign.bisect.signature import Mark
 from harness.campaign.bisect.tester import short
-from harness.campaign.bisect.walk import Found
 
 
 @dataclass(frozen=True)

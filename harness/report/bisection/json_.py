@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from harness.campaign.bisect.history import Commit
-from harness.campaign.bisect.walk import Found
+from harness.campaign.bisect.order import Found
 from harness.report import clean
 from harness.report.bisection import facts
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import textwrap
 
-from harness.campaign.bisect.walk import Found
+from harness.campaign.bisect.order import Found
 from harness.report import clean
 
 _WIDTH = 72

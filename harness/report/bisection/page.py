@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from harness.campaign.bisect.order import Found
 from harness.campaign.bisect.signature import Mark
-from harness.campaign.bisect.walk import Found
 from harness.report import clean
 from harness.report.bisection import facts
 

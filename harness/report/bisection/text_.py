@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from harness.campaign.bisect.walk import Found
+from harness.campaign.bisect.order import Found
 from harness.report import View, clean
 from harness.report.bisection import facts
 from harness.report.page import Page
