@@ -11,18 +11,22 @@ import platformdirs
 from filelock import FileLock, Timeout
 from rich.table import Table
 
-from harness import doctor, inuse, timing
+from harness import doctor, inuse, report, timing
 from harness.cache import Cache
 from harness.campaign.nightly.file import NightlyFile, load
+from harness.campaign.nightly.hands import Hands
 from harness.campaign.nightly.history import History, default_file
 from harness.campaign.nightly.keep import keep
 from harness.campaign.nightly.night import Ended, Nights
 from harness.campaign.nightly.plan import Planned
 from harness.campaign.nightly.records import CellState
+from harness.campaign.request import Request
+from harness.cli import options
 from harness.errors import UserError
 from harness.machine import target as targets
+from harness.model import RunResult
 from harness.proc import Door
-from harness.report import View, clean
+from harness.report import View, bisection, clean
 from harness.report.nightly import publish
 from harness.report.page import Page
 from harness.timing import Timeline
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     except Timeout as held:
         raise UserError(f"another kph nightly is using the history {place}", "wait until its night is over") from held
     with lock, History(place) as history:
-        nights = Nights(file, history, runs, cache, ui)
+        nights = Nights(file, history, runs, cache, ui, hands(file))
         if args.check:
             sys.stdout.write(_plan(file, nights.plan()))
             return 0
@@ -67,6 +71,35 @@ def run(args: argparse.Namespace) -> int:
         notes = keep(file.keep, history, ended.night, runs, cache)
         sys.stdout.write(_told(ended, (*ended.problems, *trouble, *notes)))
         return ended.status or (3 if trouble else 0)
+
+
+def hands(file: NightlyFile) -> Hands:
+    """See Hands."""
+
+    def ask(planned: Planned, scenarios: Sequence[str]) -> Request:
+        return asked(file, planned, scenarios)
+
+    def keep_report(found: RunResult, folder: Path) -> None:
+        report.write("json", found, folder / "report.json")
+
+    return Hands(ask, keep_report, bisection.files)
+
+
+def asked(file: NightlyFile, planned: Planned, scenarios: Sequence[str] = ()) -> Request:
+    """The run of one cell. ``scenarios``: these alone."""
+    place = planned.place
+    words = ["--target", place.target, "--flavour", place.flavour, "--suite", place.suite, "--channel", file.channel]
+    words += [word for pattern in scenarios or file.scenarios for word in ("--scenario", pattern)]
+    words += [word for name, value in file.expect.items() for word in ("--expect", f"{name}={str(value).lower()}")]
+    words += ["--jobs", str(file.jobs)] if file.jobs else []
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    args = parser.parse_args(words)
+    args.tree = planned.spec
+    # A git tree is tested as it was when the night was planned, whatever its branch does meanwhile.
+    tree = planned.tree
+    is_git = tree is not None and tree.repo.name.startswith("git-")
+    return options.request(args, tree.commit if is_git and tree else None, planned.series)
 
 
 def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:

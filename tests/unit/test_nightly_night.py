@@ -17,6 +17,7 @@ from harness.campaign.nightly.history import History
 from harness.campaign.nightly.night import Ended, Nights
 from harness.campaign.nightly.records import CellState, NightState, Trend
 from harness.campaign.request import Request
+from harness.cli.nightly import hands
 from harness.errors import InfraError, UserError
 from harness.model import Cell, Change, Outcome, Row, RunResult, Status, Tree, Verdict
 from harness.source.git import Git
@@ -54,7 +55,12 @@ class Sky:
 
     def night(self, more: str = "") -> Ended:
         with History(self.folder / "history.sqlite") as history:
-            return Nights(self.file(more), history, self.folder / "runs", self.desk.cache, self.desk.ui).run()
+            return self.nights(more, history).run()
+
+    def nights(self, more: str, history: History) -> Nights:
+        file = self.file(more)
+        lent = dataclasses.replace(hands(file), report=lambda *_: None)
+        return Nights(file, history, self.folder / "runs", self.desk.cache, self.desk.ui, lent)
 
     def file(self, more: str = "") -> NightlyFile:
         file = self.folder / "nightly.yaml"
@@ -100,7 +106,6 @@ def sky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sky:
             return Row(name, "", self.request.targets[0].name, "base", outcome, None, Change.BASE_ONLY)
 
     monkeypatch.setattr(rooms, "Validation", Imagined)
-    monkeypatch.setattr(rooms, "write_report", lambda *_: None)
 
     def bisect(self: regress.Regressions, cell: Any, planned: Any, result: Any, good: Any) -> None:
         sky.bisected.append((good.commit, cell.commit))
@@ -256,8 +261,7 @@ def test_only_the_time_of_a_tree_or_series_makes_it_run(sky: Sky) -> None:
 
     def keys(more: str = "") -> Sequence[str]:
         with sky.history() as history:
-            nights = Nights(sky.file(more), history, sky.folder, sky.desk.cache, sky.desk.ui)
-            return [planned.key for planned in nights.plan()]
+            return [planned.key for planned in sky.nights(more, history).plan()]
 
     before = keys()
     assert len(set(before)) == 2 and keys() == before, "the two trees are equal"

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import harness
-from harness import report
 from harness.cache import Cache, digest_folder
 from harness.campaign.nightly import history as histories
 from harness.campaign.nightly import plan as plans
 from harness.campaign.nightly import trees
 from harness.campaign.nightly.file import NightlyFile
+from harness.campaign.nightly.hands import Hands
 from harness.campaign.nightly.history import History
 from harness.campaign.nightly.plan import Planned
 from harness.campaign.nightly.records import BAD, Cell, CellState, Night, Result
 from harness.campaign.nightly.regress import Regressions, last_statuses
-from harness.campaign.request import Request
 from harness.campaign.validate import Validation, run_folder
-from harness.cli import options
 from harness.errors import KphError
 from harness.model import Cell as RunCell
 from harness.model import Outcome, Row, RunResult
@@ -50,9 +47,10 @@ class Ended:
 class Nights:
     """``run()`` once; the caller holds the lock of the history."""
 
-    def __init__(self, file: NightlyFile, history: History, runs: Path, cache: Cache, ui: Ui) -> None:
+    def __init__(self, file: NightlyFile, history: History, runs: Path, cache: Cache, ui: Ui, hands: Hands) -> None:
         """``runs``: where the evidence of each cell goes."""
         self._file, self._history, self._runs, self._cache, self._ui = file, history, runs, cache, ui
+        self._hands = hands
         self._door = Door(timeline=ui.timeline)
         self._started = time.monotonic()
         self._today = datetime.date.today()
@@ -77,7 +75,7 @@ class Nights:
         night = night or self._history.begin(self._file.name, digest_folder(Path(harness.__file__).parent))
         had = {cell.place: cell for cell in self._history.cells(night.id)}
         failures: list[tuple[Cell, Result]] = []
-        regressions = Regressions(self._file, self._history, self._runs, self._cache, self._ui)
+        regressions = Regressions(self._file, self._history, self._runs, self._cache, self._ui, self._hands)
         for planned in self.plan():
             cell = had.get(planned.place)
             # What came to its end before the night was cut off is not done again.
@@ -134,9 +132,9 @@ class Nights:
         folder = run_folder(self._runs, "-".join((cell.place.tree, cell.place.target, cell.place.flavour)))
         started = time.monotonic()
         try:
-            request = asked(self._file, planned)
+            request = self._hands.ask(planned, ())
             found = Validation(request, folder, self._cache, self._ui.view(str(cell.place), True)).run()
-            write_report(found, folder)
+            self._hands.report(found, folder)
             found, tries = self._again(found, planned, cell)
         except KphError as error:
             self._ui.say(f"{cell.place}: {error}")
@@ -168,7 +166,7 @@ class Nights:
         for number in range(self._file.on_regression.retry if fresh else 0):
             self._ui.say(f"{cell.place}: trying {len(fresh)} new failures again, {number + 1}")
             folder = run_folder(self._runs, f"again-{cell.place.tree}-{cell.place.target}")
-            request = replace(asked(self._file, planned, fresh), force=True)
+            request = replace(self._hands.ask(planned, fresh), force=True)
             again = Validation(request, folder, self._cache, self._ui.view(str(cell.place), True)).run()
             for name in fresh:
                 tries[name].append(_status(_of(again, name)))
@@ -214,28 +212,6 @@ class Nights:
     def _when(self, cell: Cell) -> str:
         night = self._history.night(cell.night)
         return night.started[:10] if night else "?"
-
-
-def asked(file: NightlyFile, planned: Planned, scenarios: Sequence[str] = ()) -> Request:
-    """The run of one cell. ``scenarios``: these alone."""
-    place = planned.place
-    words = ["--target", place.target, "--flavour", place.flavour, "--suite", place.suite, "--channel", file.channel]
-    words += [word for pattern in scenarios or file.scenarios for word in ("--scenario", pattern)]
-    words += [word for name, value in file.expect.items() for word in ("--expect", f"{name}={str(value).lower()}")]
-    words += ["--jobs", str(file.jobs)] if file.jobs else []
-    parser = argparse.ArgumentParser()
-    options.add_arguments(parser)
-    args = parser.parse_args(words)
-    args.tree = planned.spec
-    # A git tree is tested as it was when the night was planned, whatever its branch does meanwhile.
-    tree = planned.tree
-    is_git = tree is not None and tree.repo.name.startswith("git-")
-    return options.request(args, tree.commit if is_git and tree else None, planned.series)
-
-
-def write_report(found: RunResult, folder: Path) -> None:
-    """Keep the run's own report beside its evidence."""
-    report.write("json", found, folder / "report.json")
 
 
 def _tested(row: Row) -> Outcome | None:

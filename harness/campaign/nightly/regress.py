@@ -12,6 +12,7 @@ from harness.campaign.bisect.journal import Journal
 from harness.campaign.bisect.order import Found, Order
 from harness.campaign.bisect.walk import Bisection
 from harness.campaign.nightly.file import NightlyFile
+from harness.campaign.nightly.hands import Hands
 from harness.campaign.nightly.history import History
 from harness.campaign.nightly.plan import Planned
 from harness.campaign.nightly.records import BAD, Bisected, Cell, Result
@@ -26,7 +27,8 @@ _LOOKED = 30  # cells back, for the last good commit
 class Regressions:
     """The new failures of a night, and what is done about them within the budget."""
 
-    def __init__(self, file: NightlyFile, history: History, runs: Path, cache: Cache, ui: Ui) -> None:
+    def __init__(self, file: NightlyFile, history: History, runs: Path, cache: Cache, ui: Ui, hands: Hands) -> None:
+        self._hands = hands
         self._file, self._history, self._runs, self._cache, self._ui = file, history, runs, cache, ui
         self._left = file.on_regression.budget
 
@@ -66,14 +68,12 @@ class Regressions:
         return None
 
     def _bisect(self, cell: Cell, planned: Planned, result: Result, good: Cell) -> None:
-        from harness.campaign.nightly.night import asked
-
         started = time.monotonic()
         self._ui.say(f"{cell.place}: bisecting {result.scenario} between {good.commit[:12]} and {cell.commit[:12]}")
         folder = run_folder(self._runs, f"bisect-{result.scenario}")
         journal = Journal(folder, write=True)
         journal.begin({"night": cell.night, "scenario": result.scenario})
-        request = asked(self._file, planned, [result.scenario])
+        request = self._hands.ask(planned, [result.scenario])
         try:
             found = Bisection(self._order(request, planned, good, cell), folder, journal, self._cache, self._ui).run()
             self._keep(cell, result, found)
@@ -88,9 +88,7 @@ class Regressions:
         return Order(request, scenario, good.commit, bad.commit, fixups=planned.series)
 
     def _keep(self, cell: Cell, result: Result, found: Found) -> None:
-        from harness.report import bisection
-
-        for name, text in bisection.files(found).items():
+        for name, text in self._hands.bisection(found).items():
             write_whole(found.folder / name, text.encode())
         culprit = found.culprit
         self._history.add_bisected(
