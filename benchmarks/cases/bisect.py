@@ -34,13 +34,15 @@ class _Histories:
     def kph(self) -> Numbers:
         made = self._make()
         folder = Path(tempfile.mkdtemp(prefix="bisect-", dir=self._bench.evidence)) / "evidence"
-        ends = ("--good", made.commits[0], "--bad", made.commits[-1])
-        words = (KPH, "bisect", "--tree", made.repo, *ends, *_TEST, "--quiet", "--run-dir", folder)
+        asked = ("--good", made.commits[0], "--bad", made.commits[-1])
+        words = (KPH, "bisect", "--tree", made.repo, *asked, *_TEST, "--quiet", "--run-dir", folder)
         seconds = self._bench.command(*words)
         report = json.loads((folder / "report.json").read_text())
         _require(report["culprit"]["id"], made)
         searched = sum(step["seconds"] for step in report["steps"] if not step["name"].startswith("revert:"))
-        return {"seconds": seconds, "builds": report["numbers"]["builds"] - 2, "searched": searched}
+        ends = (made.commits[0], made.commits[-1])
+        builds = sum(step["how"].startswith("built") for step in report["steps"] if step["name"] not in ends)
+        return {"seconds": seconds, "builds": builds, "searched": searched}
 
     def git(self) -> Numbers:
         made = self._make()

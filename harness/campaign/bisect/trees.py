@@ -63,6 +63,10 @@ class Trees:
 
     def without(self, culprit: Commit) -> Tree:
         """The newer end with ``culprit`` taken back, and the fixups. Raises Unfit when it cannot be taken back."""
+        return self._fixed(self.bare(culprit))
+
+    def bare(self, culprit: Commit) -> Tree:
+        """The same without the fixups."""
         if len(culprit.parents) != 1:
             raise Unfit("a merge is not taken back")
         with tempfile.TemporaryDirectory(prefix="revert-", dir=self.cache.room("trees")) as scratch:
@@ -77,7 +81,7 @@ class Trees:
                 raise Unfit(f"it cannot be taken back there: {'; '.join(where[:2]) or 'its lines have changed since'}")
             content = git.id("write-tree")
         commit = self.git.commit_tree(content, self.end.commit, f'Revert "{culprit.subject}"')
-        return self._fixed(as_tree(f"{self.end.spec} without {culprit.short}", self.git, commit, self.end.lineage))
+        return as_tree(f"{self.end.spec} without {culprit.short}", self.git, commit, self.end.lineage)
 
     def _fixed(self, tree: Tree) -> Tree:
         series = load_series(self.fixups, tree, self.cache, self.door, self.ui)

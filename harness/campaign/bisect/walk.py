@@ -185,25 +185,23 @@ class Bisection:
             raise failures[0]
 
     def _one(self, look: Look, signature: Signature, lane: int) -> Trial:
-        known = self._journal.tests
-        twin = self._twin(look)
-        if twin is not None:
-            self._ui.say(
-                f"{short(look.commit)}: all that a build reads is as in {short(twin.name)}, which is {twin.mark}"
-            )
-            return replace(twin, name=look.commit, built=False, shared=twin.name, seconds=0.0, build_seconds=0.0)
-        return tested(look, signature, lane, self._trees, self._tester, known)
+        twin = self._twin(look, look.commit)
+        return twin or tested(look, signature, lane, self._trees, self._tester, self._journal.tests)
 
-    def _twin(self, look: Look) -> Trial | None:
-        """What was tested with the same sources, as when a change was taken back: it need not even be built."""
-        assert self._history is not None
-        tests = (
-            test for test in self._journal.tests.values() if test.name in self._history.by_id and not test.believed
-        )
+    def _twin(self, look: Look, commit: str) -> Trial | None:
+        """The result of what was tested with the sources of ``commit``, as when a change was taken back: it need not
+        even be built.
+        """
+        assert self._history is not None and self._journal.ends is not None
+        commits = {self._journal.ends.base, *self._history.by_id} - {look.commit}
+        tests = [test for test in self._journal.tests.values() if test.name in commits and not test.believed]
         others = [test for test in tests if test.mark is not Mark.GOOD or test.hidden >= look.runs]
-        edges = [(test.name, look.commit) for test in others if test.name != look.commit]
-        differ = pruning.matters(self._trees.git, edges, self._tester.reads)
-        return next((test for test in others if differ.get((test.name, look.commit)) == ""), None)
+        differ = pruning.matters(self._trees.git, [(test.name, commit) for test in others], self._tester.reads)
+        twin = next((test for test in others if not differ[test.name, commit]), None)
+        if twin is None:
+            return None
+        self._ui.say(f"{short(look.commit)}: all that a build reads is as in {short(twin.name)}, which is {twin.mark}")
+        return replace(twin, name=look.commit, built=False, shared=twin.name, seconds=0.0, build_seconds=0.0)
 
     def _keep(self, test: Trial) -> None:
         self._journal.test(test)
@@ -259,12 +257,17 @@ class Bisection:
                 return known
             had = known.hidden if known and not known.believed else 0
             look = Look(name, confirmed.runs - had)
-            self._keep(
-                tested(look, confirmed.signature, 0, self._trees, self._tester, self._journal.tests, self._history)
-            )
+            more = (confirmed.signature, 0, self._trees, self._tester, self._journal.tests, self._history)
+            self._keep(self._twin(look, self._commit(name)) or tested(look, *more))
             return self._journal.tests[name]
 
         return test
+
+    def _commit(self, name: str) -> str:
+        """The commit whose sources are tested under ``name``, fixups apart."""
+        what, _, commit = name.rpartition(":")
+        assert self._history is not None
+        return self._trees.bare(self._history.by_id[commit]).commit if what else commit
 
     def _range(self, search: Search) -> str:
         suspects = search.suspects

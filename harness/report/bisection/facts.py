@@ -122,8 +122,10 @@ def _runs(test: Trial) -> str:
 
 
 def _how(test: Trial) -> str:
+    if test.shared and test.built:
+        return f"built, the very image of {short(test.shared)}"
     if test.shared:
-        return f"the very image of {short(test.shared)}"
+        return f"as {short(test.shared)}"
     if test.kept:
         return "earlier results"
     return "built" if test.built else "from the cache" if test.identity else ""
