@@ -211,6 +211,17 @@ def test_taking_it_back_on_the_newer_end_is_part_of_the_proof(stage: Stage) -> N
     assert "revert" not in log
 
 
+def test_a_culprit_that_others_name_is_not_proved_when_it_cannot_be_tested(stage: Stage) -> None:
+    for number in range(1, 6):
+        stage.commit(f"{NO_BUILD} FAILS" if number == 3 else FAILS if number > 3 else "")
+    (stage.root / "b").mkdir()
+    journal = Journal(stage.root / "b", write=True)
+    journal.test(Trial(stage.commits[2], Mark.GOOD, "they say", hidden=1, believed=True))
+    journal.test(Trial(stage.commits[3], Mark.BAD, "they say", shown=1, believed=True))
+    found = stage.run()
+    assert not found.proved
+
+
 def test_a_change_that_is_taken_back_is_not_built_again(stage: Stage) -> None:
     for _ in range(3):
         stage.commit("")

@@ -225,7 +225,8 @@ class Bisection:
             text += f"; but {'; '.join(f'it did not hold that {each.what}: {each.why}' for each in wrong)}"
         return replace(
             self._found(ends, text),
-            proved=not wrong,
+            # Whether it can be taken back is not in our hands; that it fails and its parent does not must be seen.
+            proved=not wrong and all(finding.held for finding in findings[:-1]),
             findings=findings,
             culprit=culprit,
             confidence=chance,
