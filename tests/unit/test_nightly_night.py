@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.campaign.nightly import night as rooms
-from harness.campaign.nightly import regress
+from harness.campaign.nightly import regress, trees
 from harness.campaign.nightly.file import NightlyFile, load
 from harness.campaign.nightly.history import History
 from harness.campaign.nightly.night import Ended, Nights
@@ -267,6 +267,28 @@ def test_only_the_time_of_a_tree_or_series_makes_it_run(sky: Sky) -> None:
     assert len(set(before)) == 2 and keys() == before, "the two trees are equal"
     for more in ("channel: ssh", "expect: {multi_pasid: true}", "flavours: [kasan]"):
         assert not set(keys(more)) & set(before), more
+
+
+def test_a_remote_is_cloned_and_followed(sky: Sky) -> None:
+    remote = sky.folder / "one"
+    git(remote, "checkout", "-q", "-b", "next")
+    more = "targets: [x86_64-vtd]"
+    text = f"name: n\ntrees: {{r: {{tree: clone.git, remote: '{remote}', branch: next}}}}\n{more}\n"
+    file = sky.folder / "remote.yaml"
+    file.write_text(text)
+    wanted = load(file)
+    for words in ("", "another"):
+        head = sky.change("one", words) if words else git(remote, "rev-parse", "HEAD").strip()
+        found = trees.resolve(wanted, sky.desk.cache, sky.desk.door, sky.desk.ui)["r"]
+        assert isinstance(found, Tree) and found.commit == head
+    remote.rename(sky.folder / "away")
+    gone = trees.resolve(wanted, sky.desk.cache, sky.desk.door, sky.desk.ui)["r"]
+    assert isinstance(gone, InfraError) and "cannot be fetched" in gone.message
+
+
+def test_a_cell_longer_than_a_night_is_tried_all_the_same(sky: Sky) -> None:
+    ended = sky.night("budget: 5min")
+    assert sorted(states(ended)) == [CellState.DONE, *[CellState.DROPPED] * 3]
 
 
 def test_the_example_is_a_file() -> None:

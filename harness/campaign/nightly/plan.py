@@ -67,11 +67,14 @@ def matrix(file: NightlyFile) -> list[tuple[Place, tuple[str, ...]]]:
 
 
 def budgeted(runs: Sequence[Planned], budget: float) -> tuple[Planned, ...]:
-    """``runs`` with the least valuable of them dropped until the others take no longer than ``budget`` seconds."""
+    """``runs`` with the least valuable of them dropped until the others take no longer than ``budget`` seconds.
+
+    One is left in any case: else a cell that takes longer than a night would never be tried.
+    """
     left = sorted(runs, key=lambda each: (each.value / max(each.seconds, 1.0), each.seconds))
     total = sum(each.seconds for each in runs)
     dropped: set[Place] = set()
-    while total > budget and left:
+    while total > budget and len(left) > 1:
         least = left.pop(0)
         total -= least.seconds
         dropped.add(least.place)

@@ -37,7 +37,10 @@ def _fetch(entry: TreeEntry, door: Door, ui: Ui) -> None:
     ui.say(f"fetching {entry.remote}")
     if not folder.exists():
         door.run(["git", "init", "-q", "--bare", folder], timeout=60)
-    refs = f"+refs/heads/{entry.branch}:refs/heads/{entry.branch}" if entry.branch else "+HEAD:refs/heads/master"
+    name = entry.branch or "master"
+    # A new repository's HEAD names a branch of git's choice, which need not be there.
+    door.run(["git", "-C", folder, "symbolic-ref", "HEAD", f"refs/heads/{name}"], timeout=60)
+    refs = f"+{f'refs/heads/{name}' if entry.branch else 'HEAD'}:refs/heads/{name}"
     words: list[str | Path] = ["git", "-C", folder, "fetch", "-q", "--no-tags", entry.remote, refs]
     done = door.run(words, timeout=_FETCH, env={"GIT_TERMINAL_PROMPT": "0"}, check=False)
     if done.status != 0:
