@@ -173,6 +173,9 @@ class SuiteFile(Strict):
 
     summary: str
     flavour: str = "base"  # kernel configuration that it needs; --flavour takes another
+    sources: tuple[
+        Annotated[str, Field(min_length=1)], ...
+    ] = ()  # beginnings of paths; a change there is suspected first
     modules: tuple[str, ...] = ()  # .ko names in load order
     programs: Programs | None = None  # of the tree, built for the guest
     ktap: OwnTests | None = None  # instead of scenarios

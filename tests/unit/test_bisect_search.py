@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -79,6 +80,21 @@ def test_the_neighbours_of_a_skipped_commit_are_left_alone() -> None:
     assert middle == "c49"
     second = int(search.skip(middle).next()[0].commit[1:])
     assert 3 <= abs(second - 49) <= 20, "far enough to be testable, near enough to halve what is left"
+
+
+def test_commits_that_are_likelier_are_found_sooner_and_not_named_sooner() -> None:
+    nodes = line(512).nodes
+    likely = frozenset(nodes[100:104])
+    start = Search(line(512), ALWAYS, likely=likely).after(nodes[-1], Seen(1, 0))
+    plain = replace(start, likely=frozenset())
+    assert start.suspects == plain.suspects, "what is likelier guides the search and is no evidence"
+    for name in likely:
+        assert len(walk(start, steady(start, name))[1]) < len(walk(plain, steady(plain, name))[1])
+    for name in (nodes[0], nodes[300], nodes[510]):
+        search, looks = walk(start, steady(start, name))
+        assert search.culprit == (name, 1.0) and len(looks) <= len(walk(plain, steady(plain, name))[1]) + 2
+    all_of_them = replace(start, likely=frozenset(nodes))
+    assert all_of_them.next() == plain.next()
 
 
 def test_several_looks_at_once_cut_the_history_into_equal_parts() -> None:

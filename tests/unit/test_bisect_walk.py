@@ -345,6 +345,19 @@ def test_a_file_that_only_a_middle_kernel_reads_is_seen_when_that_is_built(stage
     assert again.conclusion == found.conclusion and again.pruned and culprit in again.pruned.graph.nodes
 
 
+def test_a_change_of_what_the_suite_tests_is_suspected_first(stage: Stage) -> None:
+    for number in range(1, 33):
+        if number != 20:
+            stage.commit(file="Kconfig")
+        else:
+            stage.commit(FAILS)
+    found = stage.run()
+    assert found.culprit and found.culprit.id == stage.commits[20] and found.proved
+    assert stage.tester and len(set(stage.tester.asked)) <= 2 + 4, (
+        "by halves it would take five, and the proof one more"
+    )
+
+
 def test_several_commits_at_a_time_come_to_the_same(stage: Stage) -> None:
     typical(stage, count=40, culprit=23)
     one = stage.run("one")

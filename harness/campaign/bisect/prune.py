@@ -84,9 +84,16 @@ def _ancestors(name: str, parents: Mapping[str, Sequence[str]]) -> frozenset[str
     return frozenset(found)
 
 
-def matters(git: Git, edges: Sequence[Edge], known: Reads) -> dict[Edge, str]:
-    """For each edge, a path that its commit changes against its parent and that may make a difference, or none."""
-    return {edge: known.differ(changed) for edge, changed in listed(git, edges)}
+def matters(git: Git, edges: Sequence[Edge], known: Reads, about: tuple[str, ...] = ()) -> dict[Edge, str]:
+    """For each edge, a path that its commit changes against its parent and that may make a difference, or none.
+
+    ``about``: beginnings of paths; of several, one that begins so is given.
+    """
+    found: dict[Edge, str] = {}
+    for edge, changed in listed(git, edges):
+        first = [change for change in changed if change.path.startswith(about)]
+        found[edge] = (known.differ(first) if first else "") or known.differ(changed)
+    return found
 
 
 def listed(git: Git, edges: Sequence[Edge]) -> Iterator[tuple[Edge, tuple[Change, ...]]]:

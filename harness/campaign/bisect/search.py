@@ -6,7 +6,9 @@ commit it was built from or an ancestor of it; with ``mends``, if and only if it
 is neither. So one run with the symptom is certain, and a run without it is worth
 what the rate says. The next commit to test is the one from which the most is to
 be learned (bits of entropy) for what it costs; with a symptom that always shows
-that is the one in the middle, as in git bisect.
+that is the one in the middle, as in git bisect, were it not that some commits are
+likelier than others. That guides the search and is no evidence: a culprit is
+named, with its probability, as if all had been equally likely at first.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from harness.campaign.bisect.history import Graph
 from harness.campaign.bisect.rate import Rate
 
 _NOTHING = 1e-9  # bits that are not worth a run
+# How much likelier than others commits are that change what the test is about. Of 3000 commits, 150 of them such: if it
+# is right, the search takes log2(3000) - log2((150 * 8 + 2850) / 8) = 2.6 kernels less; if not, 0.4 more.
+_LIKELIER = 8
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Search:
     skipped: frozenset[str] = frozenset()  # commits that cannot be tested
     costs: Costs = field(default_factory=Costs)
     lasts: Mapping[str, int] = field(default_factory=dict)  # commits of the history that have the image of each
+    likely: frozenset[str] = frozenset()  # commits that change what the test is about
 
     def after(self, commit: str, seen: Seen) -> Search:
         """The same after more runs on ``commit``."""
@@ -99,8 +105,16 @@ class Search:
     @cached_property
     def _classes(self) -> tuple[tuple[int, float], ...]:
         """Sets of commits with the same probability each, which is that of one of them."""
-        everything = (1 << len(self.graph.nodes)) - 1
-        classes = [(everything, 1.0)]
+        return self._after([(self._everything, 1.0)])
+
+    @cached_property
+    def _guesses(self) -> tuple[tuple[int, float], ...]:
+        """The same, for choosing where to look, of commits that are not equally likely at first."""
+        likely = sum(1 << self.graph.index[name] for name in self.likely)
+        return self._after([(likely, float(_LIKELIER)), (self._everything & ~likely, 1.0)])
+
+    def _after(self, classes: list[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+        """What all that was seen makes of ``classes``."""
         for commit, seen in self.seen.items():
             having = self._having(commit)
             if seen.shown:
@@ -116,7 +130,12 @@ class Search:
     def _having(self, commit: str) -> int:
         """The commits each of which, if it is the culprit, lets ``commit`` have the symptom."""
         below = self.graph.reach[self.graph.index[commit]]
-        return below ^ ((1 << len(self.graph.nodes)) - 1) if self.mends else below
+        return below ^ self._everything if self.mends else below
+
+    @property
+    def _everything(self) -> int:
+        """All commits of the graph."""
+        return (1 << len(self.graph.nodes)) - 1
 
     def chance_of(self, commit: str) -> float:
         """The probability that ``commit`` is the culprit."""
@@ -170,7 +189,7 @@ class Search:
 
     def _split(self, chosen: Iterable[str]) -> list[tuple[int, float]]:
         """The classes, cut by the tests that are being made, each as if alone in the world."""
-        parts = [(mask, weight) for mask, weight in self._classes]
+        parts = list(self._guesses)
         for commit in chosen:
             having = self._having(commit)
             parts = [half for mask, weight in parts for half in ((mask & having, weight), (mask & ~having, weight))]
@@ -181,7 +200,7 @@ class Search:
         """Bits that a test of ``commit`` is expected to give."""
         having, before = self._having(commit), self.seen.get(commit, Seen()).hidden
         show = 1 - self.rate.miss(before + runs) / self.rate.miss(before) if self.rate.miss(before) else 1.0
-        if len(parts) == len(self._classes):
+        if len(parts) == len(self._guesses):
             chance = sum((mask & having).bit_count() * weight for mask, weight in parts)
             return _entropy(chance * show) - chance * _entropy(show)
         return self._gain_beside(having, show, parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -125,24 +125,41 @@ def home() -> Path:
 def make(folder: Path, layout: Layout | None = None, cache: Cache | None = None) -> Made:
     """The history in the repository ``folder``, above Linux 7.3 of the cache; one that was there before is replaced."""
     layout = layout or Layout()
-    base = resolve_tree("debian:7.3", None, cache or Cache.default(), Door(), Ui(quiet=True))
+    base = start(folder, "debian:7.3", cache)
+    planned = layout.changes()
+    changes = [planned.get(number) or _nothing(number) for number in range(1, COUNT + 1)]
+    return Made(folder, (base, *add(folder, changes)), layout)
+
+
+def start(folder: Path, tree: str, cache: Cache | None = None) -> str:
+    """A repository whose branch main is at ``tree`` of the cache; the commit."""
+    base = resolve_tree(tree, None, cache or Cache.default(), Door(), Ui(quiet=True))
     git(folder.parent, "init", "-q", "-b", "main", str(folder))
     (folder / ".git/objects/info/alternates").write_text(f"{base.repo / 'objects'}\n")
-    changes, texts = layout.changes(), dict[str, str]()
-    stream = [f"reset refs/heads/main\nfrom {base.commit}\n\n"]
-    for number in range(1, COUNT + 1):
-        change = changes.get(number) or Change(
-            _APART[number % len(_APART)], f"{Path(_APART[number % len(_APART)]).stem}: Note step {number}",
-            new=f"\n/* step {number} */\n",
-        )  # fmt: skip
-        before = texts.get(change.file) or git(folder, "show", f"{base.commit}:{change.file}")
+    git(folder, "fast-import", "--quiet", "--force", stdin=f"reset refs/heads/main\nfrom {base.commit}\n\n")
+    return base.commit
+
+
+def add(folder: Path, changes: Sequence[Change]) -> list[str]:
+    """One commit for each change, on top of main; their ids."""
+    top = git(folder, "rev-parse", "main").strip()
+    texts: dict[str, str] = {}
+    stream: list[str] = []
+    for number, change in enumerate(changes, 1):
+        before = texts.get(change.file) or git(folder, "show", f"{top}:{change.file}")
         assert change.old in before, f"step {number}: {change.file} is not as expected"
         text = before.replace(change.old, change.new, 1) if change.old else before + change.new
         texts[change.file] = text
-        stream += [_commit(number, change.subject), f"M 100644 inline {change.file}\n", _data(text), "\n"]
+        above = f"from {top}\n" if number == 1 else ""
+        stream += [_commit(number, change.subject), above, f"M 100644 inline {change.file}\n", _data(text), "\n"]
     git(folder, "fast-import", "--quiet", "--force", stdin="".join(stream))
-    listed = git(folder, "rev-list", "--reverse", f"{base.commit}..main").split()
-    return Made(folder, (base.commit, *listed), layout)
+    return git(folder, "rev-list", "--reverse", f"{top}..main").split()
+
+
+def _nothing(number: int) -> Change:
+    """What no build reads."""
+    file = _APART[number % len(_APART)]
+    return Change(file, f"{Path(file).stem}: Note step {number}", new=f"\n/* step {number} */\n")
 
 
 def _commit(number: int, subject: str) -> str:
