@@ -168,14 +168,15 @@ class OwnTests(Strict):
         return self
 
 
+Paths = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]  # or beginnings of them
+
+
 class SuiteFile(Strict):
     """A ``suite.yaml``."""
 
     summary: str
     flavour: str = "base"  # kernel configuration that it needs; --flavour takes another
-    sources: tuple[
-        Annotated[str, Field(min_length=1)], ...
-    ] = ()  # beginnings of paths; a change there is suspected first
+    sources: tuple[Paths, ...] = ()  # of the kernel, that it tests; the likeliest culprits first
     modules: tuple[str, ...] = ()  # .ko names in load order
     programs: Programs | None = None  # of the tree, built for the guest
     ktap: OwnTests | None = None  # instead of scenarios

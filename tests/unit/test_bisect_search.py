@@ -84,16 +84,16 @@ def test_the_neighbours_of_a_skipped_commit_are_left_alone() -> None:
 
 def test_commits_that_are_likelier_are_found_sooner_and_not_named_sooner() -> None:
     nodes = line(512).nodes
-    likely = frozenset(nodes[100:104])
+    likely = dict.fromkeys(nodes[100:104], 8.0)
     start = Search(line(512), ALWAYS, likely=likely).after(nodes[-1], Seen(1, 0))
-    plain = replace(start, likely=frozenset())
+    plain = replace(start, likely={})
     assert start.suspects == plain.suspects, "what is likelier guides the search and is no evidence"
     for name in likely:
         assert len(walk(start, steady(start, name))[1]) < len(walk(plain, steady(plain, name))[1])
     for name in (nodes[0], nodes[300], nodes[510]):
         search, looks = walk(start, steady(start, name))
         assert search.culprit == (name, 1.0) and len(looks) <= len(walk(plain, steady(plain, name))[1]) + 2
-    all_of_them = replace(start, likely=frozenset(nodes))
+    all_of_them = replace(start, likely=dict.fromkeys(nodes, 8.0))
     assert all_of_them.next() == plain.next()
 
 

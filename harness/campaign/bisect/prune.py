@@ -20,6 +20,7 @@ from harness.source.changes import Change, parse
 from harness.source.git import Git
 
 _LIMIT = 1800.0  # seconds for git to list what each commit of the range changes
+_LIKELIER = 8.0  # how much likelier a culprit is that changes what a group of sources names, than one of the next group
 
 Edge = tuple[str, str]  # parent, commit
 
@@ -84,15 +85,35 @@ def _ancestors(name: str, parents: Mapping[str, Sequence[str]]) -> frozenset[str
     return frozenset(found)
 
 
-def matters(git: Git, edges: Sequence[Edge], known: Reads, about: tuple[str, ...] = ()) -> dict[Edge, str]:
+def matters(git: Git, edges: Sequence[Edge], known: Reads, sources: Sequence[tuple[str, ...]] = ()) -> dict[Edge, str]:
     """For each edge, a path that its commit changes against its parent and that may make a difference, or none.
 
-    ``about``: beginnings of paths; of several, one that begins so is given.
+    ``sources``: groups of beginnings of paths; of several paths one of the first group is given.
     """
     found: dict[Edge, str] = {}
     for edge, changed in listed(git, edges):
-        first = [change for change in changed if change.path.startswith(about)]
-        found[edge] = (known.differ(first) if first else "") or known.differ(changed)
+        for group in sources:
+            first = [change for change in changed if change.path.startswith(group)]
+            if first and (path := known.differ(first)):
+                found[edge] = path
+                break
+        else:
+            found[edge] = known.differ(changed)
+    return found
+
+
+def likely(pruned: Pruned, sources: Sequence[tuple[str, ...]]) -> dict[str, float]:
+    """How much likelier than others the commits are that change one of ``sources``, the first group most of all.
+
+    Of 3000 commits, 20 of them in the first group of two and 130 in the second, a search takes
+    log2(3000) - log2(5170 / 64) = 5.2 kernels less for a culprit of the first, 2.2 less for one of the second, and
+    0.8 more for any other.
+    """
+    found = {}
+    for name, path in pruned.why.items():
+        group = next((at for at, group in enumerate(sources) if path.startswith(group)), len(sources))
+        if group < len(sources):
+            found[name] = _LIKELIER ** (len(sources) - group)
     return found
 
 

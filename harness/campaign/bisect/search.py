@@ -22,9 +22,6 @@ from harness.campaign.bisect.history import Graph
 from harness.campaign.bisect.rate import Rate
 
 _NOTHING = 1e-9  # bits that are not worth a run
-# How much likelier than others commits are that change what the test is about. Of 3000 commits, 150 of them such: if it
-# is right, the search takes log2(3000) - log2((150 * 8 + 2850) / 8) = 2.6 kernels less; if not, 0.4 more.
-_LIKELIER = 8
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Search:
     skipped: frozenset[str] = frozenset()  # commits that cannot be tested
     costs: Costs = field(default_factory=Costs)
     lasts: Mapping[str, int] = field(default_factory=dict)  # commits of the history that have the image of each
-    likely: frozenset[str] = frozenset()  # commits that change what the test is about
+    likely: Mapping[str, float] = field(default_factory=dict)  # how much likelier than others commits are at first
 
     def after(self, commit: str, seen: Seen) -> Search:
         """The same after more runs on ``commit``."""
@@ -110,8 +107,12 @@ class Search:
     @cached_property
     def _guesses(self) -> tuple[tuple[int, float], ...]:
         """The same, for choosing where to look, of commits that are not equally likely at first."""
-        likely = sum(1 << self.graph.index[name] for name in self.likely)
-        return self._after([(likely, float(_LIKELIER)), (self._everything & ~likely, 1.0)])
+        masks: dict[float, int] = {1.0: self._everything}
+        for name, weight in self.likely.items():
+            bit = 1 << self.graph.index[name]
+            masks[1.0] &= ~bit
+            masks[weight] = masks.get(weight, 0) | bit
+        return self._after([(mask, weight) for weight, mask in masks.items()])
 
     def _after(self, classes: list[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
         """What all that was seen makes of ``classes``."""

@@ -115,14 +115,14 @@ class Bisection:
         assert self._history is not None
         before = self._pruned
         with self._ui.phase("prune"):
-            matters = pruning.matters(self._trees.git, self._history.edges(), reads, self._about)
+            matters = pruning.matters(self._trees.git, self._history.edges(), reads, self._sources)
             self._pruned = pruning.prune(self._history, matters)
         count, left = len(self._history.commits), len(self._pruned.graph.nodes)
         if before is None or before.graph.nodes != self._pruned.graph.nodes:
             self._ui.say(f"{left} of {count} commits touch what the builds read; the others cannot matter")
 
     @property
-    def _about(self) -> tuple[str, ...]:
+    def _sources(self) -> Sequence[tuple[str, ...]]:
         return self._order.request.suite.spec.sources
 
     def _know(self, confirmed: Confirmed) -> Search:
@@ -131,7 +131,7 @@ class Bisection:
         order = self._order
         costs = costs_of(self._journal.tests.values())
         lasts = Counter(self._pruned.same.values())
-        likely = frozenset(name for name, path in self._pruned.why.items() if path.startswith(self._about))
+        likely = pruning.likely(self._pruned, self._sources)
         told = (order.confidence, order.mends)
         search = Search(self._pruned.graph, confirmed.rate, *told, costs=costs, lasts=lasts, likely=likely)
         for test, node in self._evidence(search):
