@@ -81,7 +81,8 @@ class Configuration:
         ]
         with _same_keeps_its_time(out / ".config"):
             for argv in (slot.make("tinyconfig"), merge, slot.make("olddefconfig")):
-                done = self._door.run(argv, timeout=_LIMIT, cwd=slot.work, env=slot.env, check=False)
+                words = slot.confined(argv, readable=[asked])
+                done = self._door.run(words, timeout=_LIMIT, cwd=slot.work, env=slot.env, check=False)
                 with log.open("a") as sink:
                     sink.write(done.output)
                 if done.status != 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.build import artifact, cmdfiles, kconfig, module, reads
@@ -43,8 +44,13 @@ class Workshop:
         ui: Ui,
         logs: Path,
         options: str = "",
+        sandbox: bool = False,
     ) -> None:
-        """``options``: a fragment of options that are asked for besides, and need not survive."""
+        """``options``: a fragment of options that are asked for besides, and need not survive.
+
+        ``sandbox``: make runs in bubblewrap.
+        """
+        self._sandbox = sandbox
         self._recipe, self._arch, self._flavour = recipe, arch, flavour
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
         # Read once, so that both sides get the same even if somebody edits a fragment meanwhile.
@@ -107,7 +113,7 @@ class Workshop:
     def _build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
         folder = self._cache.room("slots", tree.lineage)
         out = folder / f"out-{self._arch}-{self._flavour}"
-        slot = Slot(folder / "work", out, self._recipe, compiler_env(self._cache))
+        slot = Slot(folder / "work", out, self._recipe, compiler_env(self._cache), self._sandbox)
         out.mkdir(exist_ok=True)
         built = out / ".kph-built"  # names the kernel that the output directory holds, when it is whole
         entry = self._entry(tree)
@@ -139,16 +145,18 @@ class Workshop:
         expected = int(steps.read_text()) if cold and steps.exists() else 0
         what = f"{side} kernel {tree.version}"
         self._ui.say(f"{what}: building{'' if cold else ' on what the last build left'}")
-        made = self._make(slot, what, f"build-{side}", (self._recipe.goal,), expected)
+        made = self._make(slot, what, f"build-{side}", slot.confined(slot.make(self._recipe.goal)), expected)
         if isinstance(made, Built):
             self._ui.say(f"{what}: {made.steps} files in {made.seconds:.0f} s")
             if cold:
                 write_whole(steps, str(made.steps).encode())
         return made
 
-    def _make(self, slot: Slot, what: str, log: str, words: tuple[str, ...], expected: int = 0) -> Built | BuildFailure:
+    def _make(
+        self, slot: Slot, what: str, log: str, argv: Sequence[str | Path], expected: int = 0
+    ) -> Built | BuildFailure:
         return make(
-            slot.make(*words),
+            argv,
             what=what,
             cwd=slot.work,
             env=slot.env,
@@ -165,7 +173,7 @@ class Workshop:
             return fitting
         what = f"{side} module {suite.name}"
         with unfinished(slot.out):
-            made = self._make(slot, what, f"modules-{side}", (module.goal(slot.out),))
+            made = self._make(slot, what, f"modules-{side}", slot.confined(slot.make(module.goal(slot.out))))
         with tempfile.TemporaryDirectory(prefix=f".{suite.name}.", dir=modules.folder) as scratch:
             source = Path(scratch) / "source"
             source.mkdir()
@@ -174,7 +182,8 @@ class Workshop:
             words = (f"M={source}", f"KPH_INCLUDE={' '.join(map(str, suite.includes))}", "modules")
             if isinstance(made, Built):
                 module.export(slot.out)
-                made = self._make(slot, what, f"module-{side}", words)
+                argv = slot.confined(slot.make(*words), [source], suite.includes)
+                made = self._make(slot, what, f"module-{side}", argv)
             if isinstance(made, BuildFailure):
                 return made
             return modules.keep(kernel.key, tree, slot, source, self._cache)

@@ -48,8 +48,11 @@ class Wanted:
 class ProgramShop:
     """Builds the programs of one suite for the guests of one target."""
 
-    def __init__(self, wanted: Wanted, target: Target, cache: Cache, door: Door, ui: Ui, logs: Path) -> None:
-        self._wanted, self._target = wanted, target
+    def __init__(
+        self, wanted: Wanted, target: Target, cache: Cache, door: Door, ui: Ui, logs: Path, sandbox: bool = False
+    ) -> None:
+        """``sandbox``: make runs in bubblewrap."""
+        self._wanted, self._target, self._sandbox = wanted, target, sandbox
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
         recipe = target.kernel
         made_by = (recipe.make_arch, recipe.cross_compile, compiler_id(door, f"{recipe.cross_compile}gcc"))
@@ -89,7 +92,7 @@ class ProgramShop:
         # Apart from the kernel's output: neither build changes what the other finds.
         out = folder / f"headers-{self._target.arch}"
         out.mkdir(exist_ok=True)
-        slot = Slot(folder / "work", out, self._target.kernel, compiler_env(self._cache))
+        slot = Slot(folder / "work", out, self._target.kernel, compiler_env(self._cache), self._sandbox)
         with self._ui.phase("checkout", side):
             checkout(tree, slot.work, self._door)
         if not (slot.work / self._wanted.folder).is_dir():
@@ -104,7 +107,8 @@ class ProgramShop:
                 (slot.make("headers"), "headers"),
                 (self._words(slot, Path(made), libraries), "programs"),
             ):
-                failure = self._make(words, slot, log, side)
+                argv = slot.confined(words, writable=[Path(made)], readable=[libraries])
+                failure = self._make(argv, slot, log, side)
                 if failure:
                     return failure
             return self._keep(tree, Path(made))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.build.sandbox import Sandbox
 from harness.build.toolchain import compiler, jobs
 from harness.machine.target import KernelRecipe
 
@@ -32,6 +33,7 @@ class Slot:
     out: Path  # what make makes of it
     recipe: KernelRecipe
     compiler_env: Mapping[str, str]
+    sandbox: bool = False  # what the tree makes make run is confined
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -48,6 +50,15 @@ class Slot:
             f"LOCALVERSION={LOCAL_VERSION}",
             *words,
         ]
+
+    def confined(
+        self, argv: Sequence[str | Path], writable: Iterable[Path] = (), readable: Iterable[Path] = ()
+    ) -> list[str | Path]:
+        """``argv`` in the sandbox, if there is to be one, with folders that it may write to or read besides."""
+        if not self.sandbox:
+            return list(argv)
+        own = [self.work, self.out, *(Path(self.env[name]) for name in ("CCACHE_DIR",) if name in self.env)]
+        return Sandbox(tuple(own)).wrap(argv, self.env, writable, readable)
 
 
 @contextlib.contextmanager

@@ -178,7 +178,7 @@ class CellRun:
         if asked is None:
             return NONE
         wanted = WantedPrograms(asked.folder, asked.names, asked.packages)
-        shop = ProgramShop(wanted, self._target, self._cache, self._door, self._ui, self._folder)
+        shop = ProgramShop(wanted, self._target, self._cache, self._door, self._ui, self._folder, self._request.sandbox)
         with self._slots.busy():
             return shop.build(tree, side)
 
@@ -228,6 +228,7 @@ class CellRun:
             self._ui,
             self._folder,
             request.options,
+            request.sandbox,
         )
         return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND, self._flavour)
 

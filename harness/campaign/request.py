@@ -36,6 +36,7 @@ class Request:
     tuning: Tuning = field(default_factory=Tuning)  # --seed, --stress
     force: bool = False  # --force: measure also what an earlier run has measured
     options: str = ""  # a fragment of kernel options besides, which need not survive
+    sandbox: bool = False  # --sandbox: what the tree makes make run is confined
     known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
 
     @property
@@ -64,6 +65,7 @@ def write(request: Request, file: Path) -> None:
         "seed": request.tuning.seed,
         "stress": request.tuning.stress,
         "force": request.force,
+        "sandbox": request.sandbox,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     file.write_text(json.dumps(facts, indent=1) + "\n")

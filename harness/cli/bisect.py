@@ -15,7 +15,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from harness import doctor, inuse, timing
+from harness import inuse, timing
 from harness.cache import Cache, write_whole
 from harness.campaign.bisect.configs import ConfigBisection, Configs
 from harness.campaign.bisect.journal import NAME as JOURNAL
@@ -128,7 +128,7 @@ def _resume(folder: Path, args: argparse.Namespace, ui: Ui) -> int:
 
 def _carry_out(order: Order, configs: Configs | None, folder: Path, journal: Journal, ui: Ui) -> int:
     cache = Cache.default()
-    doctor.require(order.request.targets[0], cache, Door(timeline=ui.timeline))
+    options.require(order.request, cache, Door(timeline=ui.timeline))
     ui.say(f"bisection: {folder}")
     try:
         if configs is not None:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from rich.table import Table
 
 from harness import doctor, inuse, report, timing
+from harness.build import sandbox
 from harness.cache import Cache
 from harness.campaign.nightly.file import NightlyFile, load
 from harness.campaign.nightly.hands import Hands
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.check:  # what would run can be told on a machine that cannot run it
         for target in targets.choose(file.targets):
             doctor.require(target, cache, Door())
+        if file.sandbox:
+            sandbox.require(Door())
     place = args.history or default_file()
     runs = args.runs or Path(platformdirs.user_state_dir("kph")) / "runs"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,7 @@ def asked(file: NightlyFile, planned: Planned, scenarios: Sequence[str] = ()) ->
     words = ["--target", place.target, "--flavour", place.flavour, "--suite", place.suite, "--channel", file.channel]
     words += [word for pattern in scenarios or file.scenarios for word in ("--scenario", pattern)]
     words += [word for name, value in file.expect.items() for word in ("--expect", f"{name}={str(value).lower()}")]
+    words += ["--sandbox"] if file.sandbox else []
     words += ["--jobs", str(file.jobs)] if file.jobs else []
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)

@@ -8,11 +8,14 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.build import flavour
+from harness import doctor
+from harness.build import flavour, sandbox
+from harness.cache import Cache
 from harness.campaign.request import Request
 from harness.errors import UserError
 from harness.machine import target as targets
 from harness.machine.target import Target
+from harness.proc import Door
 from harness.scenario import known
 from harness.scenario import load as suites
 from harness.scenario.schema import Suite
@@ -79,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, snapshot: bool = True) -> 
         help="of the choices of scenarios that race, or 'random' (default: 1)",
     )
     add("--stress", type=_stress, default=1, metavar="FACTOR", help="rounds and time of those scenarios, times this")
+    add(
+        "--sandbox",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="build without network, home and rights to write elsewhere: for patches that you do not trust",
+    )
     add("--force", action="store_true", help="measure again what an earlier run has measured")
 
 
@@ -107,7 +116,16 @@ def request(args: argparse.Namespace, base: str | None = None, series: Sequence[
         jobs=args.jobs,
         tuning=Tuning(args.seed, args.stress),
         force=args.force,
+        sandbox=args.sandbox,
     )
+
+
+def require(request: Request, cache: Cache, door: Door) -> None:
+    """Raises InfraError or UserError, before any work, when this host cannot build what ``request`` asks for."""
+    for target in request.targets:
+        doctor.require(target, cache, door)
+    if request.sandbox:
+        sandbox.require(door)
 
 
 def single(args: argparse.Namespace) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from harness import doctor, report, timing
+from harness import report, timing
 from harness.cache import Cache
 from harness.campaign.validate import Validation, run_folder
 from harness.cli import options
@@ -52,8 +52,7 @@ def _run(args: argparse.Namespace, ui: Ui) -> int:
     with ui.phase("request"):
         reports = [report.parse_request(text) for text in args.report]
         request = options.request(args, args.base, args.series)
-        for target in request.targets:
-            doctor.require(target, cache, Door(timeline=ui.timeline))
+        options.require(request, cache, Door(timeline=ui.timeline))
     folder = _folder(args.run_dir, request.targets)
     ui.say(f"run: {folder}")
     result = Validation(request, folder, cache, ui).run()

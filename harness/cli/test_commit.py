@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from harness import doctor, inuse
+from harness import inuse
 from harness.build.kconfig import OptionsLost
 from harness.cache import Cache
 from harness.campaign.bisect.journal import Journal
@@ -59,7 +59,7 @@ def _test(args: argparse.Namespace, folder: Path) -> tuple[Mark, str]:
     ui, cache = Ui(quiet=args.quiet), Cache.default()
     scenario, signature = options.single(args), _signature(args)
     request = options.request(args)
-    doctor.require(request.targets[0], cache, Door())
+    options.require(request, cache, Door())
     door = Door(folder / "commands.log")
     try:
         trees = Trees.of(args.tree, args.commit, args.fixup, cache, door, ui)

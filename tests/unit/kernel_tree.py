@@ -88,7 +88,7 @@ class Yard:
     out: Path
 
     @staticmethod
-    def at(folder: Path, wanted: str = "CONFIG_WANTED=y\n") -> Yard:
+    def at(folder: Path, wanted: str = "CONFIG_WANTED=y\n", *, sandbox: bool = False) -> Yard:
         """``wanted``: the fragment; the test has put ``folder`` in the place of the data."""
         desk = Desk.at(folder)
         repo = folder / "linux"
@@ -101,7 +101,7 @@ class Yard:
         module.mkdir()
         (module / "one.c").write_text(_MODULE)
         (module / "Kbuild").write_text("seen := $(shell grep -c y $(srctree)/include/linux/asked.h)\n")
-        return Yard(desk, repo, Suite("one", module, (), ("one.ko",)), _shop(desk, folder), Path())
+        return Yard(desk, repo, Suite("one", module, (), ("one.ko",)), _shop(desk, folder, sandbox), Path())
 
     def tree(self, **changes: str | None) -> Tree:
         """The tree with other contents in some files, __ for / and _dot_ for . in their names; None: without it."""
@@ -130,6 +130,6 @@ class Yard:
         return found
 
 
-def _shop(desk: Desk, folder: Path) -> Workshop:
+def _shop(desk: Desk, folder: Path, sandbox: bool) -> Workshop:
     recipe = KernelRecipe(make_arch="x86_64", fragments=("tiny",), goal="vmlinux", image="vmlinux", cmdline=())
-    return Workshop(recipe, "x86_64", "base", desk.cache, desk.door, desk.ui, folder)
+    return Workshop(recipe, "x86_64", "base", desk.cache, desk.door, desk.ui, folder, sandbox=sandbox)

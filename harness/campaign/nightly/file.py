@@ -118,6 +118,7 @@ class NightlyFile(Strict):
     expect: Mapping[str, Plain] = {}  # as of --expect
     channel: str = "serial"
     jobs: Annotated[int, Field(ge=1, le=64)] | None = None
+    sandbox: bool = True  # builds are confined: nobody watches what a tree's Makefiles do at night
     budget: Duration = 10 * 3600.0  # of one night, bisections apart
     quarantine: tuple[QuarantineEntry, ...] = ()
     on_regression: OnRegression = OnRegression()
