@@ -37,6 +37,13 @@ def parts(flavour: str) -> tuple[str, ...]:
     return () if flavour == "base" else tuple(flavour.split("+"))
 
 
+def built(flavour: str) -> str:
+    """The flavours of ``flavour`` that ask for a kernel of their own; those that have words for its command line alone do
+    not. "base" when none does.
+    """
+    return "+".join(part for part in parts(flavour) if any(map(_asks, fragments((), part)))) or "base"
+
+
 def choose(words: Iterable[str]) -> tuple[str, ...]:
     """The flavours that ``words`` name, each with commas for several, in order, each once.
 
@@ -63,6 +70,10 @@ def with_cmdline(target: Target, flavour: str) -> Target:
     words = [word for line in lines if not line.startswith("#") for word in line.split()]
     kernel = target.kernel.model_copy(update={"cmdline": (*target.kernel.cmdline, *words)})
     return target.model_copy(update={"kernel": kernel})
+
+
+def _asks(file: Path) -> bool:
+    return any(line.startswith(("CONFIG_", "# CONFIG_")) for line in file.read_text().splitlines())
 
 
 def _file(name: str) -> Path:

@@ -51,7 +51,7 @@ class Workshop:
         ``sandbox``: make runs in bubblewrap.
         """
         self._sandbox = sandbox
-        self._recipe, self._arch, self._flavour = recipe, arch, flavour
+        self._recipe, self._arch, self._flavour = recipe, arch, flavours.built(flavour)
         self._cache, self._door, self._ui, self._logs = cache, door, ui, logs
         # Read once, so that both sides get the same even if somebody edits a fragment meanwhile.
         files = flavours.fragments(recipe.fragments, flavour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import data
-from harness.build.flavour import flavours, with_cmdline
+from harness.build.flavour import built, flavours, with_cmdline
 from harness.machine import target as targets
 
 
@@ -23,3 +23,9 @@ def test_a_flavour_may_have_words_for_the_command_line(name: str) -> None:
 def test_every_such_file_is_a_flavours() -> None:
     files = data.folder("kernel-configs").glob("*.cmdline")
     assert {file.stem.removeprefix("flavour-") for file in files} <= set(flavours())
+
+
+def test_a_flavour_of_the_command_line_alone_has_the_kernel_of_the_base() -> None:
+    assert built("base") == built("poison") == built("poison+passthrough") == "base"
+    assert built("kasan+poison+leak") == "kasan+leak"
+    assert all(built(name) == name for name in flavours() if name not in ("poison", "passthrough"))
