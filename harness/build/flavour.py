@@ -38,8 +38,9 @@ def parts(flavour: str) -> tuple[str, ...]:
 
 
 def built(flavour: str) -> str:
-    """The flavours of ``flavour`` that ask for a kernel of their own; those that have words for its command line alone do
-    not. "base" when none does.
+    """The flavours of ``flavour`` that ask for a kernel of their own, "base" when none does.
+
+    Those that have words for its command line alone do not.
     """
     return "+".join(part for part in parts(flavour) if any(map(_asks, fragments((), part)))) or "base"
 
