@@ -79,6 +79,15 @@ def test_tested_by_stands_alone_and_only_where_everything_passed(kept: Kept) -> 
     assert "Tested-by:" not in mail.render(history, night, ENVELOPE)
 
 
+def test_what_fails_without_the_series_too_is_told_beside_its_tested_by(kept: Kept) -> None:
+    history, night = kept
+    cell = next(each for each in history.cells(night.id) if each.place == nights.GOOD)
+    results = history.results(cell)
+    history.update(cell, [replace(each, status="fail", base="fail") for each in results])
+    text = " ".join(mail.render(history, night, ENVELOPE).split())
+    assert "; fails with it and without it: motive-one, p01-own-bind Tested-by: J. Doe" in text
+
+
 @pytest.mark.parametrize("wrong", ["", "me", "a@", "@b", "A <a@b.example>\nBcc: x@y.example", "A <a@b c>", "x\x00@y.z"])
 def test_what_is_no_address_is_refused(wrong: str) -> None:
     with pytest.raises(UserError, match="no mail address"):

@@ -52,6 +52,7 @@ class Series:
     name: str
     cells: tuple[Cell, ...]
     doubt: str  # why nobody may put a Tested-by under it; empty when it passed on every cell
+    alike: tuple[str, ...] = ()  # scenarios that fail with it as they do without it, which is not its fault
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,9 @@ class Facts:
 
     def _series(self, name: str) -> Series:
         cells = tuple(cell for cell in self.cells if cell.place.series == name)
-        return Series(name, cells, next(self._doubts(cells), ""))
+        lines = (line.result for cell in cells for line in self.of(cell))
+        alike = dict.fromkeys(result.scenario for result in lines if result.status in BAD and result.base in BAD)
+        return Series(name, cells, next(self._doubts(cells), ""), tuple(alike))
 
     def _doubts(self, cells: tuple[Cell, ...]) -> Iterator[str]:
         if self.night.state is not NightState.DONE:

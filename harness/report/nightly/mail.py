@@ -194,7 +194,10 @@ def _series(every: Sequence[Series], tester: str) -> Iterator[str]:
     for series in passed:
         trees = ", ".join(dict.fromkeys(f"{cell.place.tree} {cell.version}" for cell in series.cells))
         targets = ", ".join(dict.fromkeys(cell.place.target for cell in series.cells))
-        yield from _wrap(f"{series.name} passes on every cell: {len(series.cells)} on {trees}; {targets}").split("\n")
+        told = f"{series.name} passes on every cell: {len(series.cells)} on {trees}; {targets}"
+        if series.alike:
+            told += f"; fails with it and without it: {', '.join(series.alike)}"
+        yield from _wrap(told).split("\n")
         # At the start of the line, so that it can be sent as it is, and b4 finds it in the answer to the series.
         yield from ([f"Tested-by: {tester.strip()}"] if tester else [])
         yield ""
