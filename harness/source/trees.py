@@ -23,6 +23,7 @@ from harness.source.usergit import UserRepo, find_repo, mirror, need_blobs, reso
 from harness.ui import Ui
 
 _DEBIAN = "debian:"
+_ID = re.compile(r"[0-9a-f]{7,64}")  # a commit id, whole or short
 _IMPORT_GIB = 2.0  # the packed tree takes about 0.4 GiB, the download as much, and git its share while it works
 
 
@@ -57,7 +58,7 @@ def _git(spec: str, repo: UserRepo, revision: str, cache: Cache, door: Door, ui:
     commit = resolve_revision(repo, revision, door)
     ours = mirror(repo, cache, door)
     need_blobs(repo, ours, commit)
-    if ours.commit("HEAD") == commit:
+    if ours.commit("HEAD") == commit and not _ID.fullmatch(revision):  # nobody looks for his edits under an id
         _warn_unsaved(spec, repo, ours, commit, ui)
     shown = spec if revision == "HEAD" else f"{spec} at {revision}"
     return as_tree(shown, ours, commit)

@@ -67,6 +67,7 @@ class Found:
     findings: tuple[Finding, ...] = ()  # the points of the proof
     diff: str = ""  # the culprit's, with its message
     seconds: float = 0.0  # of work, over all parts of a bisection that was resumed
+    known: float = 0.0  # of them, those until the search was over, and the proof began; 0: it did not come to that
     builds: int = 0  # kernels that make was asked for, the ends included
 
     @property

@@ -40,6 +40,7 @@ class Bisection:
         self._door = Door(folder / "commands.log", ui.timeline)
         self._started = time.monotonic()
         self._before = journal.seconds
+        self._known = 0.0  # seconds until there was nothing left to search
         self._trees: Trees
         self._tester: Tester
         self._history: History | None = None
@@ -107,6 +108,7 @@ class Bisection:
             self._search = self._know(confirmed)
             looks = () if self._search.culprit else self._search.next(self._order.parallel)
             if not looks:
+                self._known = self._spent()
                 return
             self._tell(self._search, looks)
             self._look(looks, confirmed.signature)
@@ -288,6 +290,10 @@ class Bisection:
             return f"not decided: {short(name)} is the most likely, with {chance:.1%}, of {len(suspects)} commits"
         return f"it is one of {len(suspects)} commits from {short(oldest)} to {short(newest)}{why}"
 
+    def _spent(self) -> float:
+        """Seconds of work so far, over all parts of a bisection that was resumed."""
+        return self._before + time.monotonic() - self._started
+
     def _found(self, ends: Ends, conclusion: str) -> Found:
         old, new = (histories.commit(self._trees.git, name) for name in (ends.old, ends.new))
         return Found(
@@ -303,6 +309,7 @@ class Bisection:
             pruned=self._pruned,
             signature=self._journal.signature,
             search=self._search,
-            seconds=self._before + time.monotonic() - self._started,
+            seconds=self._spent(),
+            known=self._known,
             builds=sum(test.built for test in self._journal.tests.values()),
         )

@@ -26,6 +26,7 @@ class Numbers:
     skipped: int  # commits that could not be tested
     runs: int  # of the scenario
     seconds: float  # wall time
+    known: float  # of it, until the proof began; 0: it did not come to that
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def numbers(found: Found) -> Numbers:
         skipped=sum(test.mark in (Mark.SKIP, Mark.UNKNOWN) for test in tests),
         runs=sum(test.shown + test.hidden for test in tests if not test.shared),
         seconds=found.seconds,
+        known=found.known,
     )
 
 

@@ -64,6 +64,7 @@ def document(found: Found) -> dict[str, Any]:
             "skipped": took.skipped,
             "runs": took.runs,
             "seconds": round(took.seconds, 1),
+            "known": round(took.known, 1),
         },
     }
 

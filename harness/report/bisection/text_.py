@@ -74,10 +74,11 @@ def _proof(page: Page, found: Found) -> None:
 
 def _numbers(page: Page, found: Found) -> None:
     took = facts.numbers(found)
+    known = f", {took.known:.0f} of them until the search was over" if took.known else ""
     page.paragraph(
         f"{took.commits} commits, {took.pruned} of them pruned because they touch nothing that the builds read;"
         f" {took.tests} tests, {took.skipped} of them skipped, {took.shared} by an image already tested, {took.kept} by"
-        f" earlier results; {took.builds} kernels built, {took.runs} runs, {took.seconds:.0f} s"
+        f" earlier results; {took.builds} kernels built, {took.runs} runs, {took.seconds:.0f} s{known}"
     )
     page.line()
 
