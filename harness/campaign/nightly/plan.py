@@ -124,7 +124,7 @@ def _value(last: Sequence[Cell], history: History) -> float:
 def inputs(file: NightlyFile, place: Place, tree: Tree, patches: str) -> str:
     """A digest of everything that decides what a cell finds; the host's tools apart, which builds look at."""
     suite = data.folder("test-modules") / place.suite
-    target = targets.choose([place.target])[0]
+    target = flavours.with_cmdline(targets.choose([place.target])[0], place.flavour)
     fragments = flavours.fragments(target.kernel.fragments, place.flavour)
     parts: list[str | bytes] = [tree.content, place.target, place.flavour, place.suite, file.channel]
     parts += [f"{name}={value}" for name, value in sorted(file.expect.items())]
