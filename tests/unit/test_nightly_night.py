@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import data
 from harness.campaign.nightly import night as rooms
 from harness.campaign.nightly import regress, trees
 from harness.campaign.nightly.file import NightlyFile, load
@@ -267,6 +269,22 @@ def test_only_the_time_of_a_tree_or_series_makes_it_run(sky: Sky) -> None:
     assert len(set(before)) == 2 and keys() == before, "the two trees are equal"
     for more in ("channel: ssh", "expect: {multi_pasid: true}", "flavours: [kasan]"):
         assert not set(keys(more)) & set(before), more
+
+
+def test_other_words_on_a_flavours_command_line_make_it_run(sky: Sky, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no part of the kernel: its configuration stays as it was."""
+    copied, folder = sky.folder / "kernel-configs", data.folder
+    shutil.copytree(folder("kernel-configs"), copied)
+    monkeypatch.setattr(data, "folder", lambda name: copied if name == copied.name else folder(name))
+
+    def keys() -> set[str]:
+        with sky.history() as history:
+            return {planned.key for planned in sky.nights("flavours: [passthrough]", history).plan()}
+
+    before = keys()
+    assert keys() == before
+    (copied / "flavour-passthrough.cmdline").write_text("iommu.passthrough=0\n")
+    assert not keys() & before
 
 
 def test_a_remote_is_cloned_and_followed(sky: Sky) -> None:

@@ -45,6 +45,23 @@ def argv(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "harness.cli.main", *map(str, words)]
 
 
+def call(*words: str | Path, root: Path = ROOT, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
+    """Runs that command line to its end, in ``root``, and prints what it said; at most ``limit`` seconds."""
+    done = subprocess.run(
+        argv(*words),
+        cwd=root,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(root)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=limit,
+        check=False,
+    )
+    print(done.stdout)
+    return done
+
+
 @pytest.fixture
 def kph(tmp_path: Path) -> Kph:
     """``kph(*options)`` runs ``kph run`` on Linux 7.3 and x86_64-vtd (others: pass ``tree``, ``target``).
@@ -63,18 +80,7 @@ def kph(tmp_path: Path) -> Kph:
         folder = tmp_path / name
         options: list[str | Path] = ["run", "--tree", tree, "--target", target, "--run-dir", folder]
         options += ["--force"] if fresh else []
-        done = subprocess.run(
-            argv(*options, *words),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=limit,
-            check=False,
-        )
-        print(done.stdout)
+        done = call(*options, *words, limit=limit)
         return Ran(done.returncode, done.stdout, folder)
 
     return run

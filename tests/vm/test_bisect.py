@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.vm.bisect import history
-from tests.vm.conftest import ALL, LIMIT, ROOT, argv
+from tests.vm.conftest import ALL, ROOT, argv, call
 
 slow = pytest.mark.skipif(not ALL, reason="NOT RUN: builds a dozen kernels one after the other; make vm-all has it")
 TEST = ("--target", "x86_64-vtd", "--scenario", history.SCENARIO)
@@ -37,26 +36,10 @@ class Bisected:
         return found
 
 
-def kph(*words: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        argv(*words),
-        cwd=cwd,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    print(done.stdout)
-    return done
-
-
 def bisect(made: history.Made, folder: Path, *words: str | Path, ends: Sequence[int] = (0, -1)) -> Bisected:
     good, bad = (made.commits[at] for at in ends)
     named = ("--tree", made.repo, "--good", good, "--bad", bad, "--run-dir", folder)
-    done = kph("bisect", *named, *TEST, *words)
+    done = call("bisect", *named, *TEST, *words)
     return Bisected(done.returncode, done.stdout, folder)
 
 
@@ -132,7 +115,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_culprit(tmp_path: Path, see
         else:
             break
         command = argv("bisect", "--resume", folder)
-    found = kph("bisect", "--resume", folder)
+    found = call("bisect", "--resume", folder)
     assert found.returncode == 0, found.stdout
     report = json.loads((folder / "report.json").read_text())
     assert report["culprit"]["id"] == made.culprit and report["proved"]
@@ -143,8 +126,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_culprit(tmp_path: Path, see
 def test_one_commit_in_the_codes_of_git_bisect_run(tmp_path: Path) -> None:
     made = make()
     for number, wanted, told in ((39, 0, "good"), (50, 1, "bad"), (26, 125, "does not build")):
-        done = kph("test-commit", "--tree", made.repo, "--commit", made.commits[number], "--quiet", *TEST)
+        done = call("test-commit", "--tree", made.repo, "--commit", made.commits[number], "--quiet", *TEST)
         assert done.returncode == wanted and told in done.stdout
-    assert kph("test-commit", "--tree", tmp_path, *TEST).returncode == 130
-    assert kph("test-commit", "--no-such-option").returncode == 130
-    assert re.search("no scenario", kph("test-commit", "--tree", made.repo, "--scenario", "no-such").stdout)
+    assert call("test-commit", "--tree", tmp_path, *TEST).returncode == 130
+    assert call("test-commit", "--no-such-option").returncode == 130
+    assert re.search("no scenario", call("test-commit", "--tree", made.repo, "--scenario", "no-such").stdout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from kcidb_io import schema
 from harness.campaign.nightly.history import History
 from harness.campaign.nightly.records import Cell, CellState, Night, Result
 from tests.vm.bisect.history import Change, add, home, start
-from tests.vm.conftest import ALL, ROOT, SERIES, argv
+from tests.vm.conftest import ALL, ROOT, SERIES, argv, call
 
 slow = pytest.mark.skipif(not ALL, reason="NOT RUN: builds sixteen kernels and more; make vm-all has it")
 EXAMPLE = ROOT / "examples/nightly.yaml"
@@ -69,28 +68,19 @@ class Lab:
     def file(self) -> Path:
         return self.folder / "nightly.yaml"
 
-    def argv(self, *words: str) -> list[str]:
+    def words(self, *words: str) -> list[str | Path]:
         files = ("--history", self.folder / "history.sqlite", "--runs", self.folder / "runs")
-        return argv("nightly", self.file, *files, *words)
+        return ["nightly", self.file, *files, *words]
 
     def night(self, *words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            self.argv(*words),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-        print(done.stdout)
+        done = call(*self.words(*words), limit=LIMIT)
         return done.returncode, done.stdout
 
     def killed(self, seconds: float) -> None:
         """A night that SIGKILL ends after ``seconds``."""
-        child = subprocess.Popen(self.argv("--quiet"), cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(
+            argv(*self.words("--quiet")), cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             child.wait(seconds)
         except subprocess.TimeoutExpired:

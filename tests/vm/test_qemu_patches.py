@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.vm.conftest import LIMIT, ROOT, Ran, argv
+from tests.vm.conftest import ROOT, Ran, call
 
 TABLE: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "qemu-patches.yaml").read_text())
 PARTS = ("harness", "kernel-configs", "test-modules", "qemu", "examples", "pyproject.toml", "README.md")
@@ -36,18 +35,7 @@ def test_without_the_patch_something_fails(copy: Path, tmp_path: Path, number: s
     scenario = TABLE[number]["scenario"]
     words = ["run", "--tree", "debian:7.3", "--run-dir", str(tmp_path / "run"), "--accel", "tcg"]
     words += ["--target", TABLE[number].get("target", "x86_64-vtd")]
-    done = subprocess.run(
-        argv(*words, "--scenario", scenario or "global-first-bind"),
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    print(done.stdout)
+    done = call(*words, "--scenario", scenario or "global-first-bind", root=copy)
     if scenario is None:
         assert done.returncode in (2, 3)
         assert TABLE[number]["reason"] in done.stdout
