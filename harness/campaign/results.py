@@ -45,7 +45,7 @@ def _form() -> TypeAdapter[Kept]:
 
 
 class Results:
-    """The results under one key; hold ``lock`` from the look at them to the end of what they lack."""
+    """The results under one key."""
 
     def __init__(self, cache: Cache, key: str, run: Path, kind: str = "", tuning: Tuning | None = None) -> None:
         """``run``: the directory of the present run, which kept outcomes name as where they were measured.
@@ -66,10 +66,11 @@ class Results:
     ) -> SideResult:
         """Outcomes of all ``scenarios``: those that are kept, and what ``measure`` finds of the others.
 
-        With ``force`` everything is measured, and kept for the next run. Another run that is measuring the same is
-        waited for, after a word to ``waiting``.
+        With ``force`` everything is measured, and kept for the next run. Another run that is measuring the same
+        scenarios is waited for, after a word to ``waiting``; one with others goes on beside it.
         """
-        with self._cache.lock(f"results-{self._key}", waiting):
+        names = digest(*sorted(scenario.id for scenario in scenarios))
+        with self._cache.lock(f"results-{self._key}-{names}", waiting):
             kept = None if force else self._load()
             known = self._known(kept, scenarios) if kept else {}
             rest = [scenario for scenario in scenarios if scenario.id not in known]
@@ -128,7 +129,8 @@ class Results:
     def _kept(self, fresh: SideResult, scenarios: Iterable[Scenario]) -> tuple[str, ...]:
         """Keep what was measured; what is to be said if that fails, which costs this run nothing."""
         try:
-            self._keep(fresh, scenarios)
+            with self._cache.lock(f"results-{self._key}"):
+                self._keep(fresh, scenarios)
         except OSError as error:
             return (f"the results are not kept for later runs: {error}",)
         return ()

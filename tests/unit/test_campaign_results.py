@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +71,39 @@ def test_what_was_measured_is_not_measured_again(kernel: Kernel, tmp_path: Path)
     assert [each.earlier for each in again.outcomes] == [tmp_path / "one"] * 3
     assert [dataclasses.replace(each, earlier=None) for each in again.outcomes] == list(first.outcomes)
     assert (again.boots, again.boot_seconds, again.boot_splats) == (0, 1.5, (SPLAT,))
+
+
+def test_other_scenarios_of_a_kernel_are_measured_beside_it(kernel: Kernel, tmp_path: Path) -> None:
+    """As the two runs of an end of a bisection; and what both find is kept."""
+    both = threading.Barrier(2, timeout=10)
+
+    class Waits(Kernel):
+        def run(self, scenarios: Sequence[Scenario]) -> SideResult:
+            both.wait()
+            return super().run(scenarios)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda scenario: go(Waits(), tmp_path, [scenario]), SCENARIOS[:2]))
+    go(kernel, tmp_path)
+    assert kernel.ran == IDS[2:]
+
+
+def test_who_wants_what_is_being_measured_waits_for_it(kernel: Kernel, tmp_path: Path) -> None:
+    began, told = threading.Event(), threading.Event()
+
+    class Slow(Kernel):
+        def run(self, scenarios: Sequence[Scenario]) -> SideResult:
+            began.set()
+            assert told.wait(10)
+            return super().run(scenarios)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(go, Slow(), tmp_path)
+        assert began.wait(10)
+        kept = Results(Cache(tmp_path), "k", tmp_path / "two")
+        again = kept.complete(SCENARIOS, kernel.run, lambda _: told.set(), force=False)
+    assert told.is_set() and not kernel.ran
+    assert {each.earlier for each in again.outcomes} == {tmp_path / "run"} and first.result().boots == 1
 
 
 def test_what_takes_long_begins_first(kernel: Kernel, tmp_path: Path) -> None:
