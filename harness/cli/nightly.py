@@ -18,9 +18,8 @@ from harness.campaign.nightly.file import NightlyFile, load
 from harness.campaign.nightly.hands import Hands
 from harness.campaign.nightly.history import History, default_file
 from harness.campaign.nightly.keep import keep
-from harness.campaign.nightly.night import Ended, Nights
+from harness.campaign.nightly.night import Nights
 from harness.campaign.nightly.plan import Planned
-from harness.campaign.nightly.records import CellState
 from harness.campaign.request import Request
 from harness.cli import options
 from harness.errors import UserError
@@ -28,7 +27,8 @@ from harness.machine import target as targets
 from harness.model import RunResult
 from harness.proc import Door
 from harness.report import View, bisection, clean
-from harness.report.nightly import publish
+from harness.report.nightly import facts, mail, publish
+from harness.report.nightly.facts import Facts
 from harness.report.page import Page
 from harness.timing import Timeline
 from harness.ui import Ui
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             ended = nights.run()
         trouble = publish.publish(file, history, ended.night, Door())
         notes = keep(file.keep, history, ended.night, runs, cache)
-        sys.stdout.write(_told(ended, (*ended.problems, *trouble, *notes)))
+        sys.stdout.write(_told(facts.of(history, ended.night), (*ended.problems, *trouble, *notes)))
         return ended.status or (3 if trouble else 0)
 
 
@@ -129,20 +129,7 @@ def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
     return page.text()
 
 
-def _told(ended: Ended, problems: Sequence[str]) -> str:
-    page = Page(View(width=100))
-    page.paragraph(f"night {ended.night.id} of {ended.night.name}, {ended.night.started[:16]}")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for cell in ended.cells:
-        what = cell.verdict if cell.state in (CellState.DONE, CellState.UNCHANGED) else str(cell.state)
-        state = " (unchanged)" if cell.state is CellState.UNCHANGED else ""
-        reason = "" if cell.state is CellState.UNCHANGED else clean.line(cell.reason)
-        table.add_row(clean.line(str(cell.place)), cell.commit[:12], f"{what}{state}", f"{cell.seconds:.0f} s", reason)
-    page.table(table)
-    for cell, result in ended.failures:
-        page.paragraph(f"NEW: {cell.place}: {result.scenario}: {result.status}: {result.reason}")
-    for problem in problems:
-        page.paragraph(f"NOTE: {problem}")
-    if not ended.failures:
-        page.paragraph("nothing fails that did not fail before")
-    return page.text()
+def _told(found: Facts, problems: Sequence[str]) -> str:
+    last = [f"NOTE: {clean.line(problem)}" for problem in problems]
+    last += [] if found.new else ["nothing fails that did not fail before"]
+    return "\n".join((mail.body(found), *last)).rstrip() + "\n"

@@ -66,6 +66,17 @@ def test_the_text_begins_with_what_needs_a_look(kept: Kept) -> None:
     assert "\x1b" not in text and "\u202e" not in text
 
 
+def test_a_cell_that_passes_tells_what_fails_in_it_all_the_same(kept: Kept) -> None:
+    """A series passes where the base fails as well."""
+    history, night = kept
+    cell = next(each for each in history.cells(night.id) if each.place == nights.GOOD)
+    results = history.results(cell)
+    history.update(replace(cell, seconds=12.4), [replace(each, status="fail", base="fail") for each in results])
+    lines = mail.render(history, night).splitlines()
+    (line,) = [line for line in lines if line.startswith("  pass ") and f"{cell.place}," in line]
+    assert line.endswith(f" {cell.commit[:12]}, {len(results)} fail, 12 s")
+
+
 def test_tested_by_stands_alone_and_only_where_everything_passed(kept: Kept) -> None:
     text = _read(mail.render(*kept, ENVELOPE)).get_content()
     assert [line for line in text.splitlines() if "Tested-by:" in line] == ["Tested-by: J. Doe <jd@lab.example>"]

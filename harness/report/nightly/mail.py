@@ -12,7 +12,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 
 from harness.campaign.nightly.history import History
-from harness.campaign.nightly.records import Bisected, Cell, CellState, Night
+from harness.campaign.nightly.records import BAD, Bisected, Cell, CellState, Night
 from harness.errors import InfraError, UserError
 from harness.proc import Door
 from harness.report import clean
@@ -108,7 +108,7 @@ def body(found: Facts, tester: str = "") -> str:
             *_section("Still failing", found.failing, _short),
             *_section("Quarantined, which does not count", found.quarantined, _quarantined),
             *_series(found.series, tester),
-            *_table(found.cells),
+            *_table(found),
         )
     )
     return told.rstrip("\n") + "\n"
@@ -208,11 +208,14 @@ def _series(every: Sequence[Series], tester: str) -> Iterator[str]:
         yield ""
 
 
-def _table(cells: Iterable[Cell]) -> Iterator[str]:
+def _table(found: Facts) -> Iterator[str]:
     yield "Cells"
-    for cell in cells:
-        same = ", unchanged" if cell.state is CellState.UNCHANGED else ""
-        yield f"  {_came_to(cell):8} {clean.line(str(cell.place))}, {cell.version} {cell.commit[:12]}{same}"
+    for cell in found.cells:
+        failing = sum(line.result.status in BAD for line in found.of(cell))
+        words = [clean.line(str(cell.place)), f"{cell.version} {cell.commit[:12]}"]
+        words += [f"{failing} {'fails' if failing == 1 else 'fail'}"] if failing else []
+        words += ["unchanged" if cell.state is CellState.UNCHANGED else f"{cell.seconds:.0f} s"]
+        yield f"  {_came_to(cell):8} {', '.join(words)}"
         if cell.reason and cell.state in (CellState.DONE, CellState.UNCHANGED) and cell.verdict != "pass":
             yield _wrap(f"           {cell.reason}", "           ")
 
