@@ -130,11 +130,12 @@ def _carry_out(order: Order, configs: Configs | None, folder: Path, journal: Jou
     cache = Cache.default()
     options.require(order.request, cache, Door(timeline=ui.timeline))
     ui.say(f"bisection: {folder}")
+    began = timing.process_start()
     try:
         if configs is not None:
-            options_found = ConfigBisection(order, configs, folder, journal, cache, ui).run()
+            options_found = ConfigBisection(order, configs, folder, journal, cache, ui, began).run()
             return _report(folder, bisection.config.files(options_found), options_found.proved)
-        found = Bisection(order, folder, journal, cache, ui).run()
+        found = Bisection(order, folder, journal, cache, ui, began).run()
         return _report(folder, bisection.files(found), found.proved)
     except BaseException:
         ui.say(f"to go on: kph bisect --resume {folder}")

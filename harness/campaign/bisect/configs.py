@@ -112,11 +112,21 @@ class _OneTree:
 class ConfigBisection:
     """One bisection; what it leaves is in ``folder``, and so is what it goes on from."""
 
-    def __init__(self, order: Order, configs: Configs, folder: Path, journal: Journal, cache: Cache, ui: Ui) -> None:
+    def __init__(
+        self,
+        order: Order,
+        configs: Configs,
+        folder: Path,
+        journal: Journal,
+        cache: Cache,
+        ui: Ui,
+        began: float | None = None,
+    ) -> None:
+        """``began``: the monotonic time from which its seconds count; default now."""
         self._order, self._configs, self._folder, self._journal = order, configs, folder, journal
         self._cache, self._ui = cache, ui
         self._door = Door(folder / "commands.log", ui.timeline)
-        self._started = time.monotonic()
+        self._started = began or time.monotonic()
         self._before = journal.seconds
         self._tester: Tester
         self._trees: _OneTree

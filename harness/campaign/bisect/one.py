@@ -14,6 +14,8 @@ from harness.campaign.bisect.tester import Tester
 from harness.campaign.bisect.trees import Trees, Unfit
 from harness.source.linux import NotLinux
 
+_LEAST = 0.1  # seconds; nothing is for free
+
 
 def tested(
     look: Look,
@@ -44,4 +46,6 @@ def costs_of(tests: Iterable[Trial]) -> Costs:
     counted = [test for test in made if test.shown + test.hidden and test.identity and not test.kept]
     runs = [(test.seconds - test.build_seconds) / (test.shown + test.hidden) for test in counted]
     usual = Costs()
-    return Costs(statistics.median(built) if built else usual.build, statistics.median(runs) if runs else usual.run)
+    build = statistics.median(built) if built else usual.build
+    run = statistics.median(runs) if runs else usual.run
+    return Costs(max(build, _LEAST), max(run, _LEAST))

@@ -20,11 +20,13 @@ from harness.campaign.bisect.one import costs_of, tested
 from harness.campaign.bisect.order import Found, Order
 from harness.campaign.bisect.proof import prove
 from harness.campaign.bisect.prune import Pruned, Reads
+from harness.campaign.bisect.rate import Rate
 from harness.campaign.bisect.search import Contradiction, Look, Search, Seen
 from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Tester, short
-from harness.campaign.bisect.trees import Trees
+from harness.campaign.bisect.trees import Trees, Unfit
 from harness.campaign.slots import Slots, usual
+from harness.model import Tree
 from harness.proc import Door
 from harness.ui import Ui
 
@@ -32,19 +34,23 @@ from harness.ui import Ui
 class Bisection:
     """One bisection; what it leaves is in ``folder``, and so is what it goes on from."""
 
-    def __init__(self, order: Order, folder: Path, journal: Journal, cache: Cache, ui: Ui) -> None:
+    def __init__(
+        self, order: Order, folder: Path, journal: Journal, cache: Cache, ui: Ui, began: float | None = None
+    ) -> None:
+        """``began``: the monotonic time from which its seconds count; default now."""
         # Passes are kept for later runs, crashes are not: of a failure that comes and goes nothing kept may count.
         request = replace(order.request, force=order.request.force or order.flaky)
         self._order, self._folder, self._journal = replace(order, request=request), folder, journal
         self._cache, self._ui = cache, ui
         self._door = Door(folder / "commands.log", ui.timeline)
-        self._started = time.monotonic()
+        self._started = began or time.monotonic()
         self._before = journal.seconds
         self._known = 0.0  # seconds until there was nothing left to search
         self._trees: Trees
         self._tester: Tester
         self._history: History | None = None
         self._pruned: Pruned | None = None
+        self._pruned_by = Reads()
         self._search: Search | None = None
 
     def run(self) -> Found:
@@ -64,14 +70,16 @@ class Bisection:
         with self._ui.phase("fetch"):
             ends = self._ends()
         slots = Slots(request.jobs or usual(request.targets[0].memory_mib))
-        self._tester = Tester(request, order.scenario, self._folder, self._cache, self._door, self._ui, slots)
+        more = (self._door, self._ui, slots)
+        self._tester = Tester(request, order.scenario, self._folder, self._cache, *more, following=self._following)
         for test in self._journal.order:
             self._tester.learn(test)
+        self._history = histories.read(self._trees.git, ends.base, ends.new)
         try:
             confirmed = confirm(order, ends, self._trees, self._tester, self._journal, self._ui)
         except NotReproduced as why:
+            self._history = self._pruned = None  # nothing was searched
             return self._found(ends, str(why))
-        self._history = histories.read(self._trees.git, ends.base, ends.new)
         try:
             self._walk(confirmed)
         except Contradiction as why:
@@ -93,7 +101,6 @@ class Bisection:
 
     def _walk(self, confirmed: Confirmed) -> None:
         """Test one commit after the other, until nothing more can be learned."""
-        reads: Reads | None = None
         assert self._journal.ends is not None
         ends = (self._journal.ends.base, self._journal.ends.new)
         for name in ends:
@@ -101,11 +108,14 @@ class Bisection:
         for test in self._journal.tests.values():
             if test.identity and not test.shared and ":" not in test.name and test.name not in ends:
                 self._tester.read_by(self._trees.tree(test.name), build=False)
+        left = -1
         while True:
-            if reads != self._tester.reads:
-                reads = self._tester.reads
-                self._prune(reads)
-            self._search = self._know(confirmed)
+            pruned = self._prune()
+            if left != len(pruned.graph.nodes):
+                left = len(pruned.graph.nodes)
+                count = len(pruned.same)
+                self._ui.say(f"{left} of {count} commits touch what the builds read; the others cannot matter")
+            self._search = self._know(pruned, confirmed.rate)
             looks = () if self._search.culprit else self._search.next(self._order.parallel)
             if not looks:
                 self._known = self._spent()
@@ -113,30 +123,29 @@ class Bisection:
             self._tell(self._search, looks)
             self._look(looks, confirmed.signature)
 
-    def _prune(self, reads: Reads) -> None:
+    def _prune(self) -> Pruned:
+        """The history by all that is known of what builds read."""
         assert self._history is not None
-        before = self._pruned
-        with self._ui.phase("prune"):
-            matters = pruning.matters(self._trees.git, self._history.edges(), reads, self._sources)
-            self._pruned = pruning.prune(self._history, matters)
-        count, left = len(self._history.commits), len(self._pruned.graph.nodes)
-        if before is None or before.graph.nodes != self._pruned.graph.nodes:
-            self._ui.say(f"{left} of {count} commits touch what the builds read; the others cannot matter")
+        reads = self._tester.reads
+        if self._pruned is None or self._pruned_by != reads:
+            with self._ui.phase("prune"):
+                matters = pruning.matters(self._trees.git, self._history.edges(), reads, self._sources)
+                self._pruned, self._pruned_by = pruning.prune(self._history, matters), reads
+        return self._pruned
 
     @property
     def _sources(self) -> Sequence[tuple[str, ...]]:
         return self._order.request.suite.spec.sources
 
-    def _know(self, confirmed: Confirmed) -> Search:
+    def _know(self, pruned: Pruned, rate: Rate) -> Search:
         """The search with all that the tests so far say."""
-        assert self._pruned is not None
         order = self._order
         costs = costs_of(self._journal.tests.values())
-        lasts = Counter(self._pruned.same.values())
-        likely = pruning.likely(self._pruned, self._sources)
+        lasts = Counter(pruned.same.values())
+        likely = pruning.likely(pruned, self._sources)
         told = (order.confidence, order.mends)
-        search = Search(self._pruned.graph, confirmed.rate, *told, costs=costs, lasts=lasts, likely=likely)
-        for test, node in self._evidence(search):
+        search = Search(pruned.graph, rate, *told, costs=costs, lasts=lasts, likely=likely)
+        for test, node in self._evidence(search, pruned):
             if test.mark in (Mark.SKIP, Mark.UNKNOWN):
                 search = search.skip(node)
             else:
@@ -144,14 +153,13 @@ class Bisection:
         search.check()
         return search
 
-    def _evidence(self, search: Search) -> Iterator[tuple[Trial, str]]:
+    def _evidence(self, search: Search, pruned: Pruned) -> Iterator[tuple[Trial, str]]:
         """The tests of commits that matter. Runs that two commits share, since they have one image, count once: where
         they say more.
         """
-        assert self._pruned is not None
         shared: dict[str, tuple[Trial, str]] = {}
         for test in self._journal.tests.values():
-            node = self._pruned.same.get(test.name, "")
+            node = pruned.same.get(test.name, "")
             if node not in search.graph.index:
                 continue  # has the image of the older end, or is no commit of this history
             if test.mark is not Mark.GOOD:
@@ -162,6 +170,27 @@ class Bisection:
             if before is None or search.covers(node, before[1]):
                 shared[root] = test, node
         yield from shared.values()
+
+    def _following(self, name: str) -> Tree | None:
+        """What will most likely be built after ``name``, the newer end at first, then a commit of the walk."""
+        order, ends = self._order, self._journal.ends
+        begins = ends is not None and name == ends.new and not order.mends
+        if order.flaky or order.parallel > 1 or not (begins or self._search):
+            return None
+        pruned = self._prune()
+        search = self._search or self._know(pruned, Rate(1, always=True))
+        node = pruned.same.get(name)
+        if node is None or node not in search.graph.index:
+            return None
+
+        def alike(commit: str) -> bool:
+            return not pruning.matters(self._trees.git, [(name, commit)], self._tester.reads)[name, commit]
+
+        following = search.expected(node, alike)
+        try:
+            return self._trees.tree(following) if following else None
+        except Unfit:
+            return None
 
     def _tell(self, search: Search, looks: Sequence[Look]) -> None:
         left = sum(1 for _, chance in search.suspects if chance > (1 - search.confidence) / len(search.graph.nodes))
@@ -249,6 +278,7 @@ class Bisection:
             assert self._search.culprit is not None
             name, chance = self._search.culprit
             culprit = self._history.by_id[name]
+            self._ui.say(f"{culprit.short} {culprit.subject!r} is to blame; to be proved")
             with self._ui.phase("prove"):
                 findings = prove(culprit, self._order.mends, self._pruned, self._journal, self._trees, test)
             if not self._order.flaky or all(finding.held is not False for finding in findings):
