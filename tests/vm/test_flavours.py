@@ -12,7 +12,7 @@ from tests.vm.conftest import ALL, SERIES, Kph
 FLAVOURS = ("kasan+ubsan+faults+no-net", "lockdep+leak+no-net")
 # docs/findings/smmuv3-unbind-during-fault.md
 SKIPPED = {("arm64-smmuv3", FLAVOURS[0], "race-unbind-and-page-request")}
-LIMIT = 3600  # seconds; with every cache empty on two cores
+LIMIT = 2 * 3600  # seconds; with every cache empty on two slow cores
 
 
 @pytest.mark.timeout(LIMIT + 60)
