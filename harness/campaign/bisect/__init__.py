@@ -8,4 +8,5 @@
                 build               signature
                 reads
                    walk: what runs the line, and writes the journal
+                   knowledge: what of the history matters, and what the tests so far say of it
 """

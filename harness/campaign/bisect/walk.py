@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
 from harness.cache import Cache
 from harness.campaign.bisect import history as histories
-from harness.campaign.bisect import prune as pruning
 from harness.campaign.bisect.ends import Confirmed, NotReproduced, confirm
-from harness.campaign.bisect.history import Commit, History
+from harness.campaign.bisect.history import Commit
 from harness.campaign.bisect.journal import Ends, Finding, Journal, Trial
-from harness.campaign.bisect.one import costs_of, tested
+from harness.campaign.bisect.knowledge import Knowledge
+from harness.campaign.bisect.one import tested
 from harness.campaign.bisect.order import Found, Order
 from harness.campaign.bisect.proof import prove
-from harness.campaign.bisect.prune import Pruned, Reads
-from harness.campaign.bisect.rate import Rate
-from harness.campaign.bisect.search import Contradiction, Look, Search, Seen
+from harness.campaign.bisect.prune import Pruned
+from harness.campaign.bisect.search import Contradiction, Look, Search
 from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Tester, short
-from harness.campaign.bisect.trees import Trees, Unfit
+from harness.campaign.bisect.trees import Trees
 from harness.campaign.slots import Slots, usual
 from harness.model import Tree
 from harness.proc import Door
@@ -48,9 +46,8 @@ class Bisection:
         self._known = 0.0  # seconds until there was nothing left to search
         self._trees: Trees
         self._tester: Tester
-        self._history: History | None = None
-        self._pruned: Pruned | None = None
-        self._pruned_by = Reads()
+        self._knowledge: Knowledge
+        self._pruned: Pruned | None = None  # what was searched
         self._search: Search | None = None
 
     def run(self) -> Found:
@@ -74,11 +71,11 @@ class Bisection:
         self._tester = Tester(request, order.scenario, self._folder, self._cache, *more, following=self._following)
         for test in self._journal.order:
             self._tester.learn(test)
-        self._history = histories.read(self._trees.git, ends.base, ends.new)
+        history = histories.read(self._trees.git, ends.base, ends.new)
+        self._knowledge = Knowledge(order, ends, history, self._trees, self._tester, self._journal, self._ui)
         try:
             confirmed = confirm(order, ends, self._trees, self._tester, self._journal, self._ui)
         except NotReproduced as why:
-            self._history = self._pruned = None  # nothing was searched
             return self._found(ends, str(why))
         try:
             self._walk(confirmed)
@@ -110,12 +107,11 @@ class Bisection:
                 self._tester.read_by(self._trees.tree(test.name), build=False)
         left = -1
         while True:
-            pruned = self._prune()
-            if left != len(pruned.graph.nodes):
-                left = len(pruned.graph.nodes)
-                count = len(pruned.same)
+            self._pruned = self._knowledge.pruned
+            if left != len(self._pruned.graph.nodes):
+                left, count = len(self._pruned.graph.nodes), len(self._pruned.same)
                 self._ui.say(f"{left} of {count} commits touch what the builds read; the others cannot matter")
-            self._search = self._know(pruned, confirmed.rate)
+            self._search = self._knowledge.search(confirmed.rate)
             looks = () if self._search.culprit else self._search.next(self._order.parallel)
             if not looks:
                 self._known = self._spent()
@@ -123,74 +119,8 @@ class Bisection:
             self._tell(self._search, looks)
             self._look(looks, confirmed.signature)
 
-    def _prune(self) -> Pruned:
-        """The history by all that is known of what builds read."""
-        assert self._history is not None
-        reads = self._tester.reads
-        if self._pruned is None or self._pruned_by != reads:
-            with self._ui.phase("prune"):
-                matters = pruning.matters(self._trees.git, self._history.edges(), reads, self._sources)
-                self._pruned, self._pruned_by = pruning.prune(self._history, matters), reads
-        return self._pruned
-
-    @property
-    def _sources(self) -> Sequence[tuple[str, ...]]:
-        return self._order.request.suite.spec.sources
-
-    def _know(self, pruned: Pruned, rate: Rate) -> Search:
-        """The search with all that the tests so far say."""
-        order = self._order
-        costs = costs_of(self._journal.tests.values())
-        lasts = Counter(pruned.same.values())
-        likely = pruning.likely(pruned, self._sources)
-        told = (order.confidence, order.mends)
-        search = Search(pruned.graph, rate, *told, costs=costs, lasts=lasts, likely=likely)
-        for test, node in self._evidence(search, pruned):
-            if test.mark in (Mark.SKIP, Mark.UNKNOWN):
-                search = search.skip(node)
-            else:
-                search = search.after(node, Seen(test.shown, test.hidden))
-        search.check()
-        return search
-
-    def _evidence(self, search: Search, pruned: Pruned) -> Iterator[tuple[Trial, str]]:
-        """The tests of commits that matter. Runs that two commits share, since they have one image, count once: where
-        they say more.
-        """
-        shared: dict[str, tuple[Trial, str]] = {}
-        for test in self._journal.tests.values():
-            node = pruned.same.get(test.name, "")
-            if node not in search.graph.index:
-                continue  # has the image of the older end, or is no commit of this history
-            if test.mark is not Mark.GOOD:
-                yield test, node
-                continue
-            root = test.shared or test.name
-            before = shared.get(root)
-            if before is None or search.covers(node, before[1]):
-                shared[root] = test, node
-        yield from shared.values()
-
     def _following(self, name: str) -> Tree | None:
-        """What will most likely be built after ``name``, the newer end at first, then a commit of the walk."""
-        order, ends = self._order, self._journal.ends
-        begins = ends is not None and name == ends.new and not order.mends
-        if order.flaky or order.parallel > 1 or not (begins or self._search):
-            return None
-        pruned = self._prune()
-        search = self._search or self._know(pruned, Rate(1, always=True))
-        node = pruned.same.get(name)
-        if node is None or node not in search.graph.index:
-            return None
-
-        def alike(commit: str) -> bool:
-            return not pruning.matters(self._trees.git, [(name, commit)], self._tester.reads)[name, commit]
-
-        following = search.expected(node, alike)
-        try:
-            return self._trees.tree(following) if following else None
-        except Unfit:
-            return None
+        return self._knowledge.following(name, self._search)
 
     def _tell(self, search: Search, looks: Sequence[Look]) -> None:
         left = sum(1 for _, chance in search.suspects if chance > (1 - search.confidence) / len(search.graph.nodes))
@@ -200,8 +130,7 @@ class Bisection:
         self._ui.say(f"{left} commits may be to blame; about {more} more tests, {more * each:.0f} s: {names}")
 
     def _subject(self, commit: str) -> str:
-        assert self._history is not None
-        return self._history.by_id[commit].subject
+        return self._knowledge.history.by_id[commit].subject
 
     def _look(self, looks: Sequence[Look], signature: Signature) -> None:
         """Make the tests, each in a lane of its own, and keep what comes of each as soon as it is known."""
@@ -222,23 +151,8 @@ class Bisection:
             raise failures[0]
 
     def _one(self, look: Look, signature: Signature, lane: int) -> Trial:
-        twin = self._twin(look, look.commit)
+        twin = self._knowledge.twin(look, look.commit)
         return twin or tested(look, signature, lane, self._trees, self._tester, self._journal.tests)
-
-    def _twin(self, look: Look, commit: str) -> Trial | None:
-        """The result of what was tested with the sources of ``commit``, as when a change was taken back: it need not
-        even be built.
-        """
-        assert self._history is not None and self._journal.ends is not None
-        commits = {self._journal.ends.base, *self._history.by_id} - {look.commit}
-        tests = [test for test in self._journal.tests.values() if test.name in commits and not test.believed]
-        others = [test for test in tests if test.mark is not Mark.GOOD or test.hidden >= look.runs]
-        differ = pruning.matters(self._trees.git, [(test.name, commit) for test in others], self._tester.reads)
-        twin = next((test for test in others if not differ[test.name, commit]), None)
-        if twin is None:
-            return None
-        self._ui.say(f"{short(look.commit)}: all that a build reads is as in {short(twin.name)}, which is {twin.mark}")
-        return replace(twin, name=look.commit, built=False, shared=twin.name, seconds=0.0, build_seconds=0.0)
 
     def _keep(self, test: Trial) -> None:
         self._journal.test(test)
@@ -247,7 +161,7 @@ class Bisection:
 
     # --- at the end ----------------------------------------------------------------
     def _concluded(self, ends: Ends, confirmed: Confirmed) -> Found:
-        assert self._search is not None and self._history is not None and self._pruned is not None
+        assert self._search is not None and self._pruned is not None
         if not self._pruned.graph.nodes:
             return self._found(ends, "no commit of the range touches what the builds read")
         if self._search.culprit is None:
@@ -272,12 +186,12 @@ class Bisection:
 
     def _proof(self, confirmed: Confirmed) -> tuple[Commit, float, tuple[Finding, ...]]:
         """The culprit, its probability, and what speaks for it. What a proof finds may make another one the culprit."""
-        assert self._history is not None and self._pruned is not None and self._search is not None
+        assert self._search is not None and self._pruned is not None
         test = self._prover(confirmed)
         while True:
             assert self._search.culprit is not None
             name, chance = self._search.culprit
-            culprit = self._history.by_id[name]
+            culprit = self._knowledge.history.by_id[name]
             self._ui.say(f"{culprit.short} {culprit.subject!r} is to blame; to be proved")
             with self._ui.phase("prove"):
                 findings = prove(culprit, self._order.mends, self._pruned, self._journal, self._trees, test)
@@ -296,8 +210,8 @@ class Bisection:
                 return known
             had = known.hidden if known and not known.believed else 0
             look = Look(name, confirmed.runs - had)
-            more = (confirmed.signature, 0, self._trees, self._tester, self._journal.tests, self._history)
-            self._keep(self._twin(look, self._commit(name)) or tested(look, *more))
+            house = (self._trees, self._tester, self._journal.tests, self._knowledge.history)
+            self._keep(self._knowledge.twin(look, self._commit(name)) or tested(look, confirmed.signature, 0, *house))
             return self._journal.tests[name]
 
         return test
@@ -305,8 +219,7 @@ class Bisection:
     def _commit(self, name: str) -> str:
         """The commit whose sources are tested under ``name``, fixups apart."""
         what, _, commit = name.rpartition(":")
-        assert self._history is not None
-        return self._trees.bare(self._history.by_id[commit]).commit if what else commit
+        return self._trees.bare(self._knowledge.history.by_id[commit]).commit if what else commit
 
     def _range(self, search: Search) -> str:
         suspects = search.suspects
@@ -335,7 +248,7 @@ class Bisection:
             new=new,
             tests=tuple(self._journal.order),
             journal=self._journal,
-            history=self._history,
+            history=self._knowledge.history if self._pruned else None,
             pruned=self._pruned,
             signature=self._journal.signature,
             search=self._search,
