@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import data
+from harness.build import kconfig
 from harness.errors import UserError
 from harness.machine.target import Target
 
@@ -62,6 +63,20 @@ def choose(words: Iterable[str]) -> tuple[str, ...]:
 def _hint(name: str) -> str:
     near = difflib.get_close_matches(name, flavours(), 1)
     return f"{f'did you mean {near[0]}? ' if near else ''}known: {', '.join(flavours())}, and these joined by +"
+
+
+def require(target: Target, flavour: str, channel: str) -> None:
+    """Raises UserError when ``flavour`` takes from the kernel of ``target`` what ``channel`` needs."""
+    needed = target.channels[channel].fragment
+    if not needed:
+        return
+    asked = kconfig.merge({file.name: file.read_text() for file in fragments(target.kernel.fragments, flavour)})
+    for option, value in kconfig.options(_fragment(needed).read_text()).items():
+        if asked[option][0] != value:
+            raise UserError(
+                f"--channel {channel} needs {option}={value}, and {asked[option][1]} has {option}={asked[option][0]}",
+                f"take another flavour than {flavour}, or another channel",
+            )
 
 
 def with_cmdline(target: Target, flavour: str) -> Target:

@@ -95,8 +95,12 @@ def request(args: argparse.Namespace, base: str | None = None, series: Sequence[
     """What ``args`` ask for, for the revision ``base`` of the tree. Raises UserError for a name that is not known."""
     chosen = targets.choose(args.target or [_TARGET])
     suite = suites.load_suite(args.suite)
+    flavours = flavour.choose(args.flavour or [suite.spec.flavour])
+    channel = _channel(args.channel, chosen)
     for target in chosen:
         _faults(suite, target)
+        for name in flavours:
+            flavour.require(target, name, channel)
     chosen = tuple(target.with_memory(suite.spec.memory_mib) for target in chosen)
     return Request(
         tree=args.tree,
@@ -107,9 +111,9 @@ def request(args: argparse.Namespace, base: str | None = None, series: Sequence[
         scenarios=suites.select(suite, args.scenario),
         patterns=tuple(args.scenario),
         behaviours=suites.choose_behaviours(suite, args.expect),
-        flavours=flavour.choose(args.flavour or [suite.spec.flavour]),
+        flavours=flavours,
         known=known.load([*_own(suite), *args.known]),
-        channel=_channel(args.channel, chosen),
+        channel=channel,
         accelerator=args.accel,
         qemu=args.qemu,
         snapshot=args.snapshot,

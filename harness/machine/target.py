@@ -57,6 +57,7 @@ class ChannelRecipe(_Strict):
 
     argv: tuple[str, ...] = ()  # QEMU arguments
     cmdline: tuple[str, ...] = ()  # kernel arguments
+    fragment: str = ""  # one of the kernel's, without which it does not work
 
 
 class Role(_Strict):

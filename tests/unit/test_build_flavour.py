@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import data
-from harness.build.flavour import built, flavours, with_cmdline
+from harness.build.flavour import built, flavours, require, with_cmdline
+from harness.errors import UserError
 from harness.machine import target as targets
 
 
@@ -18,6 +19,16 @@ def test_a_flavour_may_have_words_for_the_command_line(name: str) -> None:
     both = with_cmdline(target, "kasan+leak")
     assert both.kernel.cmdline == (*target.kernel.cmdline, "kasan_multi_shot", "slab_debug=F")
     assert leak.kernel.model_copy(update={"cmdline": target.kernel.cmdline}) == target.kernel
+
+
+@pytest.mark.parametrize("name", targets.known())
+def test_a_flavour_that_takes_what_a_channel_needs_is_refused(name: str) -> None:
+    target = targets.load(name)
+    for flavour in ("base", *(each for each in flavours() if each != "no-net"), "kasan+leak"):
+        require(target, flavour, "ssh")
+    require(target, "lockdep+no-net", "serial")
+    with pytest.raises(UserError, match=r"--channel ssh needs CONFIG_NET=y, and flavour-no-net\.config has CONFIG_NET=n"):
+        require(target, "lockdep+no-net", "ssh")
 
 
 def test_every_such_file_is_a_flavours() -> None:
