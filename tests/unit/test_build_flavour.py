@@ -27,7 +27,7 @@ def test_a_flavour_that_takes_what_a_channel_needs_is_refused(name: str) -> None
     for flavour in ("base", *(each for each in flavours() if each != "no-net"), "kasan+leak"):
         require(target, flavour, "ssh")
     require(target, "lockdep+no-net", "serial")
-    with pytest.raises(UserError, match=r"--channel ssh needs CONFIG_NET=y, and flavour-no-net\.config has CONFIG_NET=n"):
+    with pytest.raises(UserError, match=r"ssh needs CONFIG_NET=y, and flavour-no-net\.config has CONFIG_NET=n"):
         require(target, "lockdep+no-net", "ssh")
 
 
