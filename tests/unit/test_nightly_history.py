@@ -123,6 +123,43 @@ def test_a_full_disk_is_said_and_costs_nothing_that_was_kept(tmp_path: Path) -> 
         assert history.check() == [] and history.results(cell) != []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT RUN: only root can mount a disk that is small enough to fill")
+def test_on_a_disk_without_a_byte_it_says_so_and_is_whole(tmp_path: Path) -> None:
+    """Where SQLite itself tells of an I/O error."""
+    script = f"""
+from pathlib import Path
+from harness.campaign.nightly.history import History
+from harness.errors import InfraError
+from tests.unit.test_nightly_history import add
+file = Path({str(tmp_path)!r}) / "history.sqlite"
+with History(file) as history:
+    add(history, history.begin("n", "v"))
+filler = file.with_name("filler")
+with filler.open("wb", 0) as full:
+    try:
+        while True:
+            full.write(bytes(4096))
+    except OSError:
+        pass
+for read_only in (False, True):
+    try:
+        History(file, read_only=read_only).begin("n", "v")
+        print("NOT FULL")
+    except InfraError as error:
+        print(error.hint)
+filler.unlink()
+with History(file) as history:
+    print(history.check(), len(history.results(history.cells(1)[0])))
+"""
+    mounted = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3"'
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", tmp_path, sys.executable, script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount" in done.stderr:
+        pytest.skip(f"NOT RUN: this root cannot mount: {done.stderr.strip()}")
+    told = "the disk is full: free some space; nothing that was kept is lost"
+    assert done.stdout.splitlines() == [told, told, "[] 3"], done.stderr
+
+
 def test_what_cannot_be_is_found(tmp_path: Path) -> None:
     with History(tmp_path / "h.sqlite") as history:
         night = history.begin("n", "v")

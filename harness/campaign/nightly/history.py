@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,9 @@ _RESULT = (
 )
 
 
+_LEAST = 256 << 10  # bytes; SQLite needs some for its log and its index even to read
+
+
 class History:
     """``with History(file) as history``; threads may share it."""
 
@@ -111,7 +115,8 @@ class History:
             yield
         except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
             hint = f"kph history --check --history {self._file} says what is wrong; what was committed is kept"
-            if "full" in str(error):
+            # For files that it maps SQLite tells of an I/O error only.
+            if "full" in str(error) or _free(self._file.parent) < _LEAST:
                 hint = "the disk is full: free some space; nothing that was kept is lost"
             raise InfraError(f"the history {self._file}: {error}", hint) from error
 
@@ -383,3 +388,11 @@ def _result(row: Sequence[Any]) -> Result:
 
 def _words(text: str) -> tuple[str, ...]:
     return () if text == "[]" else tuple(json.loads(text))  # nearly all are empty, and there are many
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are left on its disk; many, when that cannot be told."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 1 << 62
