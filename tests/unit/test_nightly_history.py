@@ -152,7 +152,7 @@ with History(file) as history:
     print(history.check(), len(history.results(history.cells(1)[0])))
 """
     mounted = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3"'
-    command = ["unshare", "-m", "sh", "-c", mounted, "sh", tmp_path, sys.executable, script]
+    command = ["unshare", "-m", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "mount" in done.stderr:
         pytest.skip(f"NOT RUN: this root cannot mount: {done.stderr.strip()}")
