@@ -8,6 +8,7 @@ input, 3 the harness or host failed, 130 interrupted. A command whose exit statu
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
 import os
@@ -21,6 +22,18 @@ from typing import NoReturn, Protocol, cast
 
 from harness import cli
 from harness.errors import KphError
+
+_SPACE = "free some space, as with kph gc --keep-days 7, and run it again; what was built is kept"
+# Errors of the operating system that are no mistake of ours, wherever they meet us.
+_HOST = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EROFS: "it is on a disk that cannot be written to",
+    errno.EIO: "the disk has an error: look into the host's kernel log",
+    errno.EACCES: "is it yours to write to?",
+    errno.EMFILE: "raise the limit of open files: ulimit -n",
+    errno.ENOMEM: "free some memory, or take fewer --jobs",
+}
 
 
 class Command(Protocol):
@@ -67,10 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(words, offset)
     except SystemExit as end:  # argparse has said what is wrong, or printed its help
         raise SystemExit(end.code + offset if isinstance(end.code, int) and end.code else end.code) from None
-    except Exception:
-        if not offset:
-            raise
+    except Exception:  # left to Python it would end with 1, which says that the series fails
         traceback.print_exc()
+        print("kph: this is a mistake of kph's own, and says nothing of the series", file=sys.stderr)
         return offset + 3
 
 
@@ -88,6 +100,11 @@ def _main(words: Sequence[str], offset: int) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        if error.errno not in _HOST:
+            raise
+        print(f"kph: {error}\n  hint: {_HOST[error.errno]}", file=sys.stderr)
+        return offset + 3
 
 
 def _error_status(word: str) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
 import pytest
 
 from harness.cli import main
+from harness.errors import InfraError
 
 _SLOW = ("paramiko", "cryptography", "mesonbuild", "jsonschema")  # each takes as long as all of ours
 
@@ -23,6 +25,33 @@ def test_help_names_every_command(argv: list[str], capsys: pytest.CaptureFixture
         main.main(argv)
     out, err = capsys.readouterr()
     assert all(command.NAME in out + err for command in main.commands()) or "COMMAND" in err
+
+
+@pytest.mark.parametrize("command", ["list", "test-commit"])
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/initramfs"), "'/x/initramfs'\n  hint: free some space"),
+        (OSError(errno.EACCES, "Permission denied", "/x"), "hint: is it yours"),
+        (OSError(errno.ENOENT, "No such file", "/x"), "a mistake of kph's own"),
+        (ValueError("a mistake"), "ValueError: a mistake\nkph: this is a mistake of kph's own"),
+        (InfraError("no QEMU", "build it"), "kph: no QEMU\n  hint: build it"),
+    ],
+)
+def test_what_is_no_fault_of_the_series_does_not_look_like_one(
+    command: str, raised: Exception, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = next(each for each in main.commands(command) if command == each.NAME)
+
+    def run(_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(module, "run", run)
+    offset = getattr(module, "ERROR_STATUS", 0)
+    words = {"list": ["list"], "test-commit": ["test-commit", "--tree", ".", "--scenario", "s"]}[command]
+    assert main.main(words) == offset + 3
+    said = capsys.readouterr().err
+    assert told in said and ("Traceback" in said) == ("mistake of kph" in said)
 
 
 def test_a_run_over_serial_does_without_what_is_slow_to_load() -> None:
