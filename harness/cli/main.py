@@ -13,16 +13,22 @@ import gc
 import importlib
 import os
 import pkgutil
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol, cast
+
+import platformdirs
 
 from harness import cli
 from harness.errors import KphError
 
+_LEAST = 8 << 20  # bytes that are free on a disk that is not full
 _SPACE = "free some space, as with kph gc --keep-days 7, and run it again; what was built is kept"
 # Errors of the operating system that are no mistake of ours, wherever they meet us.
 _HOST = {
@@ -103,8 +109,21 @@ def _main(words: Sequence[str], offset: int) -> int:
     except OSError as error:
         if error.errno not in _HOST:
             raise
-        print(f"kph: {error}\n  hint: {_HOST[error.errno]}", file=sys.stderr)
+        where = ", ".join(_full(args)) if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        print(f"kph: {error}{where and f' ({where})'}\n  hint: {_HOST[error.errno]}", file=sys.stderr)
         return offset + 3
+
+
+def _full(args: argparse.Namespace) -> list[str]:
+    """The folders that a command writes to whose disks are full: an error of a write does not tell its file."""
+    named = [Path(value).absolute() for value in vars(args).values() if isinstance(value, Path)]
+    usual = [platformdirs.user_cache_path("kph"), platformdirs.user_state_path("kph"), Path(tempfile.gettempdir())]
+    full = []
+    for folder in [*named, *usual]:
+        there = next(each for each in (folder, *folder.parents) if each.is_dir())
+        if shutil.disk_usage(there).free < _LEAST:
+            full.append(str(there))
+    return list(dict.fromkeys(full))
 
 
 def _error_status(word: str) -> int:

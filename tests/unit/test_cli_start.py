@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,3 +61,17 @@ def test_a_run_over_serial_does_without_what_is_slow_to_load() -> None:
     code = "import sys; from harness.cli import main; main.commands('run'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(_SLOW) & set(done.stdout.split())
+
+
+def test_the_disk_that_is_full_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = next(each for each in main.commands("history") if each.NAME == "history")
+
+    def run(_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0 if folder == tmp_path else 1 << 30))
+    assert main.main(["history", "--history", str(tmp_path / "deep" / "history.sqlite")]) == 3
+    assert f"No space left on device ({tmp_path})\n" in capsys.readouterr().err
