@@ -19,6 +19,7 @@ from tests.vm.bisect import history
 from tests.vm.conftest import ALL, ROOT, argv, call
 
 slow = pytest.mark.skipif(not ALL, reason="NOT RUN: builds a dozen kernels one after the other; make vm-all has it")
+LATER = (history.FORK, history.SVM, history.FORK, history.SVA)  # two before the commit that mends, two after it
 TEST = ("--target", "x86_64-vtd", "--scenario", history.SCENARIO)
 
 
@@ -71,6 +72,11 @@ def test_the_culprit_of_64_commits_takes_five_kernels(tmp_path: Path) -> None:
     assert report["numbers"]["commits"] == 64 and report["numbers"]["pruned"] == 54
     tested = {step["name"] for step in report["steps"]} - {made.commits[0], made.commits[-1]}
     assert len(tested) <= 5, "walk and proof together"
+    for what in ("git-bisect.log", "journal.jsonl"):
+        again = bisect(made, tmp_path / what, "--replay", found.folder / what)
+        assert again.status == 0 and again.report["culprit"]["id"] == made.culprit and again.report["proved"]
+        assert {step["name"] for step in again.report["steps"]} <= {step["name"] for step in report["steps"]}
+        assert again.report["numbers"]["builds"] == 0
 
 
 @slow
@@ -84,6 +90,31 @@ def test_a_culprit_among_commits_that_do_not_build_is_a_range(tmp_path: Path) ->
     wanted = [made.commits[number] for number in range(first, third + 2)]
     assert [suspect["id"] for suspect in report["suspects"]] == wanted
     assert "#error" in report["conclusion"] and "does not build" in found.said
+
+
+@slow
+def test_with_a_fixup_that_range_is_searched(tmp_path: Path) -> None:
+    made = make(hidden=True)
+    mends = made.commits[made.layout.broken[2] + 1]
+    fixup = tmp_path / "fixup.patch"
+    fixup.write_text(history.git(made.repo, "format-patch", "-1", "--stdout", mends))
+    found = bisect(made, tmp_path / "b", "--fixup", fixup)
+    assert found.status == 0, found.said
+    assert found.report["culprit"]["id"] == made.culprit and found.report["proved"]
+
+
+@slow
+def test_the_commit_that_mends_is_found(tmp_path: Path) -> None:
+    made = make()
+    mends = history.Change(history.SVA, "iommu/sva: Share a second bind again", history.REFUSED, history.AGAIN)
+    counts = [history.Change(file, f"count {at}", new=f"int kph_later_{at};\n") for at, file in enumerate(LATER)]
+    later = history.add(made.repo, [*counts[:2], mends, *counts[2:]])
+    named = ("--tree", made.repo, "--bad", made.commits[55], "--good", later[-1], "--run-dir", tmp_path / "b")
+    done = call("bisect", "--find-fix", *named, *TEST)
+    assert done.returncode == 0, done.stdout
+    report = json.loads((tmp_path / "b" / "report.json").read_text())
+    assert report["culprit"]["id"] == later[2] and report["proved"]
+    assert "mended it" in report["conclusion"]
 
 
 @slow

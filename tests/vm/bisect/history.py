@@ -27,11 +27,11 @@ SVA, IOMMU, SVM, FORK = (
     "kernel/fork.c",
 )
 SCENARIO = "global-same-handle-twice"  # fails with the culprit
-_AGAIN = "\t\trefcount_inc(&handle->users);\n\t\tmutex_unlock(&iommu_sva_lock);\n\t\treturn handle;\n"
+AGAIN = "\t\trefcount_inc(&handle->users);\n\t\tmutex_unlock(&iommu_sva_lock);\n\t\treturn handle;\n"
 REFUSED = "\t\tret = -EBUSY;\n\t\tgoto out_unlock;\n"
 # A third of the binds, by a clock that no two boots share.
 SOMETIMES = (
-    f"\t\tif ((ktime_get_real_ns() >> 8) % 3 == 0) {{\n\t\t\tret = -EBUSY;\n\t\t\tgoto out_unlock;\n\t\t}}\n{_AGAIN}"
+    f"\t\tif ((ktime_get_real_ns() >> 8) % 3 == 0) {{\n\t\t\tret = -EBUSY;\n\t\t\tgoto out_unlock;\n\t\t}}\n{AGAIN}"
 )
 _BROKEN = "#error a commit that does not build\n"
 _PANIC = (
@@ -74,7 +74,7 @@ class Layout:
     def changes(self) -> Mapping[int, Change]:
         """Number of the commit -> its change; without one it touches nothing that is built."""
         first, second, third = self.broken
-        culprit = Change(SVA, "iommu/sva: Tidy the second bind", _AGAIN, self.breaks)
+        culprit = Change(SVA, "iommu/sva: Tidy the second bind", AGAIN, self.breaks)
         found = {
             first: Change(IOMMU, "iommu: Begin to move a helper", new=_BROKEN),
             second: culprit if self.hidden else self._counter(SVM, second),
