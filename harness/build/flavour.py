@@ -72,9 +72,10 @@ def require(target: Target, flavour: str, channel: str) -> None:
         return
     asked = kconfig.merge({file.name: file.read_text() for file in fragments(target.kernel.fragments, flavour)})
     for option, value in kconfig.options(_fragment(needed).read_text()).items():
-        if asked[option][0] != value:
+        got, whose = asked.get(option, ("n", target.name))
+        if value not in (got, "n"):  # what a fragment turns off it can do without
             raise UserError(
-                f"--channel {channel} needs {option}={value}, and {asked[option][1]} has {option}={asked[option][0]}",
+                f"--channel {channel} needs {option}={value}, and {whose} has {option}={got}",
                 f"take another flavour than {flavour}, or another channel",
             )
 

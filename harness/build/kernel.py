@@ -24,7 +24,7 @@ from harness.machine.target import KernelRecipe
 from harness.model import Kernel, Module, Tree
 from harness.proc import Door
 from harness.source.changes import changes
-from harness.source.checkout import checkout, lay_out
+from harness.source.checkout import checkout
 from harness.ui import Ui
 
 _SPACE = 4.0  # GiB for a work tree, an output directory and the compiler cache
@@ -72,13 +72,6 @@ class Workshop:
         self._cache.need_space(_SPACE, "building a kernel")
         with self._cache.lock(f"slot-{tree.lineage}", self._ui.say):
             return self.stored(tree, suite) or self._build(tree, suite, side)
-
-    def lay_out(self, tree: Tree) -> None:
-        """Make the work tree hold ``tree`` already, which is to be built next. Raises InfraError, also while another
-        builds there.
-        """
-        with self._cache.lock(f"slot-{tree.lineage}", timeout=0):
-            lay_out(tree, self._cache.room("slots", tree.lineage) / "work", self._door)
 
     def stored(self, tree: Tree, suite: Suite) -> tuple[Kernel, Module] | None:
         """Kernel and module of ``tree`` if both are in the store."""

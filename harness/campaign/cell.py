@@ -114,11 +114,6 @@ class CellRun:
         self._plan_for = self._plan_for or self._machine()
         return self._shop.stored(tree, _module_sources(self._request.suite)) is not None
 
-    def lay_out(self, tree: Tree) -> None:
-        """Make the files of ``tree``, which is to be built next, ready for that. Raises KphError where it cannot be."""
-        if not self.stored(tree):
-            self._shop.lay_out(tree)
-
     @property
     def _shop(self) -> Workshop:
         assert self._workshop is not None, "there is no machine yet"

@@ -22,6 +22,7 @@ from harness import inuse
 from harness.cache import Cache, digest, digest_folder, write_whole
 from harness.campaign.guest import Plan
 from harness.campaign.result import SideResult
+from harness.errors import InfraError
 from harness.model import Outcome, Splat, Status
 from harness.scenario import known
 from harness.scenario.schema import Plain, Scenario, Suite
@@ -67,10 +68,12 @@ class Results:
         """Outcomes of all ``scenarios``: those that are kept, and what ``measure`` finds of the others.
 
         With ``force`` everything is measured, and kept for the next run. Another run that is measuring the same
-        scenarios is waited for, after a word to ``waiting``; one with others goes on beside it.
+        scenarios is waited for, after a word to ``waiting``; one with others, though some may be the same, goes on
+        beside it.
         """
-        names = digest(*sorted(scenario.id for scenario in scenarios))
-        with self._cache.lock(f"results-{self._key}-{names}", waiting):
+        # A lock's file stays for ever, so there are 4096 of them; two that share one wait, which is rare and no harm.
+        what = digest(self._key, *sorted(scenario.id for scenario in scenarios))[:3]
+        with self._cache.lock(f"measuring-{what}", waiting):
             kept = None if force else self._load()
             known = self._known(kept, scenarios) if kept else {}
             rest = [scenario for scenario in scenarios if scenario.id not in known]
@@ -131,7 +134,7 @@ class Results:
         try:
             with self._cache.lock(f"results-{self._key}"):
                 self._keep(fresh, scenarios)
-        except OSError as error:
+        except (OSError, InfraError) as error:
             return (f"the results are not kept for later runs: {error}",)
         return ()
 

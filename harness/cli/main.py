@@ -2,7 +2,7 @@
 
 Exit status: 0 nothing wrong with the series, 1 the series fails, 2 bad usage or
 input, 3 the harness or host failed, 130 interrupted. A command whose exit status
-``git bisect run`` reads adds its ERROR_STATUS to the last three.
+``git bisect run`` reads adds its ERROR_STATUS to 2 and 3.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import pkgutil
 import shutil
 import signal
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ import platformdirs
 from harness import cli
 from harness.errors import KphError
 
+_UNKNOWN = 128  # of a command that cannot be loaded; git bisect run takes what is below for an answer
 _LEAST = 8 << 20  # bytes that are free on a disk that is not full
 _SPACE = "free some space, as with kph gc --keep-days 7, and run it again; what was built is kept"
 # Errors of the operating system that are no mistake of ours, wherever they meet us.
@@ -81,8 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``kph`` command."""
     _hurry()
     words = sys.argv[1:] if argv is None else argv
-    offset = _error_status(words[0]) if words else 0
+    offset = _UNKNOWN
     try:
+        offset = _error_status(words[0]) if words else 0
         return _main(words, offset)
     except SystemExit as end:  # argparse has said what is wrong, or printed its help
         raise SystemExit(end.code + offset if isinstance(end.code, int) and end.code else end.code) from None
@@ -97,7 +98,9 @@ def _main(words: Sequence[str], offset: int) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()  # what cannot be written is told here, and not at Python's end, with a status of its own
+        return status
     except KphError as error:
         print(f"kph: {error}", file=sys.stderr)
         return error.exit_status + offset
@@ -105,8 +108,12 @@ def _main(words: Sequence[str], offset: int) -> int:
         print("kph: interrupted; nothing is left running, and what was built is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        _let_go_of_output()
         return 141
     except OSError as error:
+        _let_go_of_output()
+        if "usable temporary directory" in str(error):  # tempfile's word for disks that are full
+            error.errno = errno.ENOSPC
         if error.errno not in _HOST:
             raise
         where = ", ".join(_full(args)) if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
@@ -114,10 +121,20 @@ def _main(words: Sequence[str], offset: int) -> int:
         return offset + 3
 
 
+def _let_go_of_output() -> None:
+    """Write what can be written; what cannot is not tried again when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _full(args: argparse.Namespace) -> list[str]:
     """The folders that a command writes to whose disks are full: an error of a write does not tell its file."""
     named = [Path(value).absolute() for value in vars(args).values() if isinstance(value, Path)]
-    usual = [platformdirs.user_cache_path("kph"), platformdirs.user_state_path("kph"), Path(tempfile.gettempdir())]
+    # tempfile.gettempdir() would try to write.
+    scratch = Path(os.environ.get("TMPDIR", "/tmp"))
+    usual = [platformdirs.user_cache_path("kph"), platformdirs.user_state_path("kph"), scratch]
     full = []
     for folder in [*named, *usual]:
         there = next(each for each in (folder, *folder.parents) if each.is_dir())

@@ -18,7 +18,7 @@ from harness.campaign.nightly.file import NightlyFile, load
 from harness.campaign.nightly.hands import Hands
 from harness.campaign.nightly.history import History, default_file
 from harness.campaign.nightly.keep import keep
-from harness.campaign.nightly.night import Nights
+from harness.campaign.nightly.night import Ended, Nights
 from harness.campaign.nightly.plan import Planned
 from harness.campaign.request import Request
 from harness.cli import options
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             ended = nights.run()
         trouble = publish.publish(file, history, ended.night, Door())
         notes = keep(file.keep, history, ended.night, runs, cache)
-        sys.stdout.write(_told(facts.of(history, ended.night), (*ended.problems, *trouble, *notes)))
+        sys.stdout.write(_told(ended, facts.of(history, ended.night), (*ended.problems, *trouble, *notes)))
         return ended.status or (3 if trouble else 0)
 
 
@@ -129,7 +129,11 @@ def _plan(file: NightlyFile, planned: Sequence[Planned]) -> str:
     return page.text()
 
 
-def _told(found: Facts, problems: Sequence[str]) -> str:
-    last = [f"NOTE: {clean.line(problem)}" for problem in problems]
-    last += [] if found.new else ["nothing fails that did not fail before"]
+def _told(ended: Ended, found: Facts, problems: Sequence[str]) -> str:
+    told = {(line.cell.id, line.result.scenario) for line in found.new}
+    # What fails anew after it came and went is flaky for those who read the mail; it counts in this night all the same.
+    others = [(cell, result) for cell, result in ended.failures if (cell.id, result.scenario) not in told]
+    last = [clean.line(f"NEW: {cell.place}: {result.scenario}: {result.status}") for cell, result in others]
+    last += [f"NOTE: {clean.line(problem)}" for problem in problems]
+    last += [] if ended.failures else ["nothing fails that did not fail before"]
     return "\n".join((mail.body(found), *last)).rstrip() + "\n"

@@ -20,27 +20,6 @@ def checkout(tree: Tree, work: Path, door: Door) -> None:
     completed by the next one. Raises InfraError, also for a folder with
     content that is not ours.
     """
-    ahead = _ahead(work)
-    if ahead.exists():
-        laid_out = ahead.read_text() == tree.commit
-        ahead.unlink()  # what follows may change the folder
-        if laid_out:
-            return
-    _checkout(tree, work, door)
-
-
-def lay_out(tree: Tree, work: Path, door: Door) -> None:
-    """The same ahead of time: the next ``checkout`` of ``tree`` has nothing to do."""
-    checkout(tree, work, door)
-    _ahead(work).write_text(tree.commit)
-
-
-def _ahead(work: Path) -> Path:
-    """Names the commit that was laid out, until something is made of it."""
-    return work.with_name(work.name + ".ahead")
-
-
-def _checkout(tree: Tree, work: Path, door: Door) -> None:
     index = work.with_name(work.name + ".index")
     busy = work.with_name(work.name + ".busy")  # there while a checkout runs
     if work.is_dir() and any(work.iterdir()) and not index.exists() and not busy.exists():

@@ -97,31 +97,6 @@ def test_commits_that_are_likelier_are_found_sooner_and_not_named_sooner() -> No
     assert all_of_them.next() == plain.next()
 
 
-@given(st.integers(2, 200), st.data())
-@settings(deadline=None)
-def test_the_next_kernel_is_foreseen_if_its_test_ends_as_is_likelier(count: int, data: st.DataObject) -> None:
-    nodes = line(count).nodes
-    start = Search(line(count), ALWAYS)
-    known = start.after(nodes[-1], Seen(1, 0))
-    (first,) = known.next()
-    assert start.expected(nodes[-1], lambda _: False) == first.commit, "the newer end has the failure"
-    after = known.after(first.commit, Seen(data.draw(st.integers(0, 1)), 1))
-    shown = known.chance(first.commit) > 0.5
-    if bool(after.seen[first.commit].shown) == shown:
-        following = next((look.commit for look in after.next()), None)
-        assert known.expected(first.commit, lambda _: False) == following
-
-
-def test_a_kernel_that_is_the_same_once_more_is_not_expected() -> None:
-    start = Search(line(16), ALWAYS).after("c15", Seen(1, 0))
-    (first,) = start.next()
-    (second,) = start.supposing(first.commit).next()
-    seen = start.supposing(first.commit).seen[first.commit]
-    (third,) = start.supposing(first.commit).after(second.commit, seen).next()
-    assert start.expected(first.commit, second.commit.__eq__) == third.commit
-    assert start.expected(first.commit, lambda _: True) is None
-
-
 def test_several_looks_at_once_cut_the_history_into_equal_parts() -> None:
     search = Search(line(400), ALWAYS).after("c399", Seen(1, 0))
     places = sorted(int(look.commit[1:]) for look in search.next(3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ class World:
     boots: Iterator[SideResult]
     images: Callable[[str], str] = lambda content: content
     made: list[tuple[str, int]] = dataclasses.field(default_factory=list)  # content, runs in one machine
-    laid_out: list[str] = dataclasses.field(default_factory=list)
 
 
 @pytest.fixture
@@ -57,11 +56,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
         def reads(self, tree: Tree) -> tuple[frozenset[str], frozenset[str]]:
             return frozenset({tree.content}), frozenset()
-
-        def lay_out(self, tree: Tree) -> None:
-            world.laid_out.append(tree.content)
-            if tree.content == "away":
-                raise InfraError("no such tree")
 
         def prepare(self, side: str, tree: Tree) -> Prepared:
             if tree.content == "broken":
@@ -88,7 +82,7 @@ def tree(content: str) -> Tree:
     return Tree("t", Path(), content, content, "7.3", "git")
 
 
-def made(folder: Path, *, snapshot: bool = False, following: Mapping[str, str] | None = None) -> rooms.Tester:
+def made(folder: Path, *, snapshot: bool = False) -> rooms.Tester:
     desk = Desk.at(folder)
     known: dict[str, Any] = {"base": None, "series": (), "behaviours": {}, "channel": "serial", "qemu": None}
     request = Request(
@@ -102,12 +96,7 @@ def made(folder: Path, *, snapshot: bool = False, following: Mapping[str, str] |
         snapshot=snapshot,
         **known,
     )
-
-    def foreseen(name: str) -> Tree | None:
-        return tree(following[name]) if following and name in following else None
-
-    house = (desk.cache, desk.door, desk.ui, Slots(2))
-    return rooms.Tester(request, SCENARIO, folder / "b", *house, following=foreseen)
+    return rooms.Tester(request, SCENARIO, folder / "b", desk.cache, desk.door, desk.ui, Slots(2))
 
 
 def test_each_run_has_a_boot_of_its_own(tmp_path: Path, world: World) -> None:
@@ -159,14 +148,6 @@ def test_an_equal_image_shares_what_is_enough(tmp_path: Path, world: World) -> N
 def test_what_does_not_build_is_skipped_with_the_compilers_word(tmp_path: Path, world: World) -> None:
     test = made(tmp_path).test("a", tree("broken"), FAILS, 3)
     assert (test.mark, test.reason, test.identity) == (Mark.SKIP, "does not build: error", "")
-
-
-def test_what_is_built_next_is_laid_out_while_a_guest_runs(tmp_path: Path, world: World) -> None:
-    world.boots = itertools.repeat(side(PASS))
-    tester = made(tmp_path, following={"a": "b", "b": "away", "broken": "c"})
-    for name in ("a", "b", "broken"):
-        assert tester.test(name, tree(name), FAILS, 1).hidden == (name != "broken")
-    assert world.laid_out == ["b", "away"], "that it fails is for its own build to say"
 
 
 def test_a_fault_of_the_host_is_no_result(tmp_path: Path, world: World) -> None:

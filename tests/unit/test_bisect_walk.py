@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import random
 import re
@@ -53,8 +52,6 @@ class Imagined:
         self.asked: list[str] = []
         self.reads = Reads()
         self.stop: Callable[[str], None] = lambda _: None
-        self.following: Callable[[str], Tree | None] = lambda _: None
-        self.foreseen: dict[str, str] = {}  # what is tested -> the commit that was thought to be built next
 
     def learn(self, test: Trial) -> None: ...
 
@@ -71,9 +68,6 @@ class Imagined:
         built = NO_BUILD not in text
         if built:
             self._read(tree)
-            following = self.following(name)
-            if following:
-                self.foreseen[name] = following.commit
         done = tuple(self._one(text) for _ in range(runs)) if built else ()
         failure = "" if built else "does not build: error: no such thing"
         return Runs(done, failure, tree.content if built else "", True, 1.0, 2.0, self.folder / "evidence")
@@ -152,7 +146,7 @@ class Stage:
         folder.mkdir(exist_ok=True)
         self.tester = self.tester or Imagined(self.desk, folder)
         self.tester.folder = folder
-        self.monkeypatch.setattr(walk, "Tester", self._told)
+        self.monkeypatch.setattr(walk, "Tester", lambda *_: self.tester)
         request = Request(
             tree=str(self.repo),
             base=None,
@@ -172,11 +166,6 @@ class Stage:
         return Bisection(
             Order(request, SCENARIO, **words), folder, Journal(folder, write=True), self.desk.cache, self.desk.ui
         ).run()
-
-    def _told(self, *_: Any, following: Callable[[str], Tree | None]) -> Imagined:
-        assert self.tester is not None
-        self.tester.following = following
-        return self.tester
 
 
 @pytest.fixture
@@ -205,18 +194,6 @@ def test_the_culprit_is_found_and_proved(stage: Stage) -> None:
     assert stage.tester and len(set(stage.tester.asked)) <= 2 + 3, "of fifteen commits eight can matter"
     assert "is the first bad commit" in found.conclusion
     assert found.pruned and len(found.pruned.graph.nodes) == 8
-
-
-def test_what_is_built_next_is_foreseen_while_a_guest_runs(stage: Stage) -> None:
-    """After the newer end always; later as often as a test ends as is likelier."""
-    typical(stage, count=40, culprit=38)
-    stage.run()
-    asked = list(dict.fromkeys(stage.tester.asked if stage.tester else ()))
-    foreseen = stage.tester.foreseen if stage.tester else {}
-    assert foreseen[stage.commits[-1]] == asked[2]
-    right = [name for name, following in itertools.pairwise(asked) if foreseen.get(name) == following]
-    assert len(right) >= 2 and set(foreseen) <= set(asked)
-    assert stage.commits[0] not in foreseen, "while the older end runs, the newer one is being built"
 
 
 def test_taking_it_back_on_the_newer_end_is_part_of_the_proof(stage: Stage) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,6 +63,22 @@ def test_a_run_over_serial_does_without_what_is_slow_to_load() -> None:
     code = "import sys; from harness.cli import main; main.commands('run'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(_SLOW) & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(("output", "status", "told"), [("/dev/full", 3, "No space left"), ("|true", 141, "")])
+def test_output_that_cannot_be_written_is_no_result(output: str, status: int, told: str) -> None:
+    kph = f"{shlex.quote(sys.executable)} -m harness.cli.main list sva"
+    command = f"({kph}; echo $? >&2) | (exec <&-; sleep 1)" if output == "|true" else f"{kph} > {output}; echo $? >&2"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == str(status) and told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_command_that_cannot_be_loaded_ends_like_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: str) -> None:
+        raise ImportError("no such module")
+
+    monkeypatch.setattr(importlib, "import_module", gone)
+    assert main.main(["test-commit"]) > 127
 
 
 def test_the_disk_that_is_full_is_named(

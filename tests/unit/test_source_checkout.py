@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import InfraError
 from harness.model import Tree
-from harness.proc import Door
-from harness.source.checkout import checkout, lay_out
+from harness.source.checkout import checkout
 from tests.unit.source_tree import BASE, LINKS, Desk, git, user_repo
 
 
@@ -101,24 +100,6 @@ def test_strange_and_changed_files_are_put_right(desk: Desk, pair: tuple[Tree, T
     checkout(pair[0], work, desk.door)
     assert is_exact(work, pair[0])
     assert fresh(work, before) == {"drivers/iommu/sva.c", "Kconfig", "scripts/include"}
-
-
-def test_what_was_laid_out_ahead_is_there_once(desk: Desk, pair: tuple[Tree, Tree], tmp_path: Path) -> None:
-    base, patched = pair
-    work, log = tmp_path / "work", tmp_path / "log"
-    lay_out(patched, work, desk.door)
-    assert is_exact(work, patched)
-    checkout(patched, work, Door(log))
-    assert not log.exists() or not log.read_text(), "nothing is asked of git"
-    (work / "made").write_text("by a build")
-    checkout(patched, work, desk.door)
-    assert is_exact(work, patched)
-    lay_out(base, work, desk.door)
-    checkout(patched, work, desk.door)
-    assert is_exact(work, patched), "another one was built than was thought"
-    (work / "made").write_text("by its build")
-    checkout(base, work, desk.door)
-    assert is_exact(work, base), "what was laid out before that is no longer there"
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

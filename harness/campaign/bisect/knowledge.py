@@ -13,11 +13,10 @@ from harness.campaign.bisect.one import costs_of
 from harness.campaign.bisect.order import Order
 from harness.campaign.bisect.prune import Pruned, Reads
 from harness.campaign.bisect.rate import Rate
-from harness.campaign.bisect.search import Contradiction, Look, Search, Seen
+from harness.campaign.bisect.search import Look, Search, Seen
 from harness.campaign.bisect.signature import Mark
 from harness.campaign.bisect.tester import Tester, short
-from harness.campaign.bisect.trees import Trees, Unfit
-from harness.model import Tree
+from harness.campaign.bisect.trees import Trees
 from harness.ui import Ui
 
 
@@ -90,23 +89,3 @@ class Knowledge:
             return None
         self._ui.say(f"{short(look.commit)}: all that a build reads is as in {short(twin.name)}, which is {twin.mark}")
         return replace(twin, name=look.commit, built=False, shared=twin.name, seconds=0.0, build_seconds=0.0)
-
-    def following(self, name: str, search: Search | None) -> Tree | None:
-        """What will most likely be built after ``name`` when that is tested in ``search``; without one, when it is the
-        newer end. None where that cannot be told, or nothing will be.
-        """
-        order = self._order
-        begins = name == self._ends.new and not order.mends
-        if order.flaky or order.parallel > 1 or not (search or begins):
-            return None
-
-        def alike(commit: str) -> bool:
-            return not pruning.matters(self._trees.git, [(name, commit)], self._tester.reads)[name, commit]
-
-        try:
-            search = search or self.search(Rate(1, always=True))
-            node = self.pruned.same.get(name, "")
-            following = search.expected(node, alike) if node in search.graph.index else None
-            return self._trees.tree(following) if following else None
-        except (Contradiction, Unfit):  # whoever comes to it will say so
-            return None

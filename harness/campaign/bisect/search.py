@@ -14,7 +14,7 @@ named, with its probability, as if all had been equally likely at first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -150,25 +150,6 @@ class Search:
         """The probability that ``commit`` has the cause of the symptom."""
         having = self._having(commit)
         return sum((mask & having).bit_count() * weight for mask, weight in self._classes)
-
-    def supposing(self, commit: str) -> Search:
-        """The same after a run on ``commit`` that ended as is likelier."""
-        having = self._having(commit)
-        chance = sum((mask & having).bit_count() * weight for mask, weight in self._guesses)
-        return self.after(commit, Seen(1, 0) if chance > 0.5 else Seen(0, 1))
-
-    def expected(self, commit: str, alike: Callable[[str], bool]) -> str | None:
-        """Which kernel will be needed when the one of ``commit`` ended as is likelier, if any is.
-
-        ``alike``: whether that of another commit is the one of ``commit`` once more.
-        """
-        supposed = self.supposing(commit)
-        while not supposed.culprit and (looks := supposed.next()):
-            following = looks[0].commit
-            if not alike(following):
-                return following
-            supposed = supposed.after(following, supposed.seen[commit])
-        return None
 
     # --- where to look next ------------------------------------------------------
     def next(self, number: int = 1, busy: Collection[str] = ()) -> tuple[Look, ...]:

@@ -20,7 +20,7 @@ from harness.campaign.cell import CellRun, Prepared
 from harness.campaign.request import Request
 from harness.campaign.result import SideResult
 from harness.campaign.slots import Slots
-from harness.errors import InfraError, KphError
+from harness.errors import InfraError
 from harness.model import Outcome, Splat, Status, Tree
 from harness.proc import Door
 from harness.scenario.schema import Scenario
@@ -78,14 +78,12 @@ class Tester:
         ui: Ui,
         slots: Slots,
         options: Callable[[str], str] = lambda _: "",
-        following: Callable[[str], Tree | None] = lambda _: None,
     ) -> None:
         """``scenario``: None when the suite's tests are the guest's own; then ``request.patterns`` names the one.
 
-        ``options``: kernel options, besides, of what has the name. ``following``: what will be built after that, as
-        far as that can be told; its files are laid out while the guests run.
+        ``options``: kernel options, besides, of what has the name.
         """
-        self._options, self._following = options, following
+        self._options = options
         self._request, self._scenario, self.folder = request, scenario, folder
         self._cache, self._door, self._ui, self._slots = cache, door, ui, slots
         self._qemu: Future[None] = Future()
@@ -193,21 +191,11 @@ class Tester:
 
     def _finish(self, ready: _Ready) -> Runs:
         started = time.monotonic()
-        with ThreadPoolExecutor(1, thread_name_prefix="following") as pool:
-            following = pool.submit(self._lay_out, ready)
-            found = self._runs(ready)
-            following.result()
+        found = self._runs(ready)
         seconds = ready.build_seconds + time.monotonic() - started
         failure = "" if ready.prepared.kernel else found[0].outcome.reason
         runs = found if ready.prepared.kernel else ()
         return Runs(runs, failure, ready.prepared.identity, ready.built, ready.build_seconds, seconds, ready.folder)
-
-    def _lay_out(self, ready: _Ready) -> None:
-        """The files of what is built after ``ready``; where that fails, whoever builds it will say so."""
-        with contextlib.suppress(KphError):
-            tree = self._following(ready.name) if ready.prepared.kernel else None
-            if tree:
-                self._cell(self.folder / "reads", 0, 1).lay_out(tree)
 
     def _evidence(self, name: str) -> Path:
         with self._lock:

@@ -24,7 +24,6 @@ from harness.campaign.bisect.signature import Mark, Signature
 from harness.campaign.bisect.tester import Tester, short
 from harness.campaign.bisect.trees import Trees
 from harness.campaign.slots import Slots, usual
-from harness.model import Tree
 from harness.proc import Door
 from harness.ui import Ui
 
@@ -67,16 +66,15 @@ class Bisection:
         with self._ui.phase("fetch"):
             ends = self._ends()
         slots = Slots(request.jobs or usual(request.targets[0].memory_mib))
-        more = (self._door, self._ui, slots)
-        self._tester = Tester(request, order.scenario, self._folder, self._cache, *more, following=self._following)
+        self._tester = Tester(request, order.scenario, self._folder, self._cache, self._door, self._ui, slots)
         for test in self._journal.order:
             self._tester.learn(test)
-        history = histories.read(self._trees.git, ends.base, ends.new)
-        self._knowledge = Knowledge(order, ends, history, self._trees, self._tester, self._journal, self._ui)
         try:
             confirmed = confirm(order, ends, self._trees, self._tester, self._journal, self._ui)
         except NotReproduced as why:
             return self._found(ends, str(why))
+        history = histories.read(self._trees.git, ends.base, ends.new)
+        self._knowledge = Knowledge(order, ends, history, self._trees, self._tester, self._journal, self._ui)
         try:
             self._walk(confirmed)
         except Contradiction as why:
@@ -118,9 +116,6 @@ class Bisection:
                 return
             self._tell(self._search, looks)
             self._look(looks, confirmed.signature)
-
-    def _following(self, name: str) -> Tree | None:
-        return self._knowledge.following(name, self._search)
 
     def _tell(self, search: Search, looks: Sequence[Look]) -> None:
         left = sum(1 for _, chance in search.suspects if chance > (1 - search.confidence) / len(search.graph.nodes))

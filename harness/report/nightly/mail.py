@@ -214,7 +214,7 @@ def _table(found: Facts) -> Iterator[str]:
         failing = sum(line.result.status in BAD for line in found.of(cell))
         words = [clean.line(str(cell.place)), f"{cell.version} {cell.commit[:12]}"]
         words += [f"{failing} {'fails' if failing == 1 else 'fail'}"] if failing else []
-        words += ["unchanged" if cell.state is CellState.UNCHANGED else f"{cell.seconds:.0f} s"]
+        words += {CellState.UNCHANGED: ["unchanged"], CellState.DONE: [f"{cell.seconds:.0f} s"]}.get(cell.state, [])
         yield f"  {_came_to(cell):8} {', '.join(words)}"
         if cell.reason and cell.state in (CellState.DONE, CellState.UNCHANGED) and cell.verdict != "pass":
             yield _wrap(f"           {cell.reason}", "           ")
