@@ -10,7 +10,11 @@
 
 #include "ops_sweep.h"
 
-#define LEAK_MS		2000	/* what is freed late is free then */
+/*
+ * What is freed late is free then. In a cache with slab_debug, which has no sheaves, that is what kfree_rcu() was given,
+ * up to five seconds after (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
+ */
+#define LEAK_MS		7000
 #define SETTLE_MS	2
 #define QUIET		3	/* looks without a lower number */
 
