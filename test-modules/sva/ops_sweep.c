@@ -100,14 +100,14 @@ static void walk(const struct request *req, const struct sweep *sweep, uint32_t 
  * call of a kind may make an allocation more than the others, so that its nth is another one.
  */
 static const char *walk_and_count(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last,
-				  uint64_t rounds, struct round *round, struct found *found)
+				  uint64_t rounds, int64_t wait_ms, struct round *round, struct found *found)
 {
 	struct census before;
 
 	if (rounds >= LEAK_ROUNDS)
 		census_take(&before);
 	walk(req, sweep, first, last, rounds, round, found);
-	return rounds >= LEAK_ROUNDS && !*found->wrong ? census_grown(&before, rounds - rounds / 4) : NULL;
+	return rounds >= LEAK_ROUNDS && !*found->wrong ? census_grown(&before, rounds - rounds / 4, wait_ms) : NULL;
 }
 
 /*
@@ -121,12 +121,12 @@ static void confirm_leak(const struct request *req, const struct sweep *sweep, s
 	struct found again = { 0 };
 	const char *leak;
 
-	if (!walk_and_count(req, sweep, 1, found->points, rounds, round, &again))
+	if (!walk_and_count(req, sweep, 1, found->points, rounds, SOON_MS, round, &again))
 		return;
 	for (uint32_t nth = 1; nth <= found->points; nth++) {
-		if (!walk_and_count(req, sweep, nth, nth, rounds, round, &again))
+		if (!walk_and_count(req, sweep, nth, nth, rounds, SOON_MS, round, &again))
 			continue;
-		leak = walk_and_count(req, sweep, nth, nth, rounds * SURE, round, &again);
+		leak = walk_and_count(req, sweep, nth, nth, rounds * SURE, LATE_MS, round, &again);
 		if (leak) {
 			snprintf(found->wrong, sizeof(found->wrong), "point %u leaks: %s grows", nth, leak);
 			return;
@@ -142,7 +142,7 @@ static void sweep_all(const struct request *req, const struct sweep *sweep, stru
 	walk(req, sweep, 0, 0, arg_u64(req, "rounds", ROUNDS), round, &warm);
 	if (*warm.wrong)
 		*found = warm;
-	else if (walk_and_count(req, sweep, 1, POINTS_MAX, arg_u64(req, "rounds", ROUNDS), round, found))
+	else if (walk_and_count(req, sweep, 1, POINTS_MAX, arg_u64(req, "rounds", ROUNDS), SOON_MS, round, found))
 		confirm_leak(req, sweep, round, found);
 }
 

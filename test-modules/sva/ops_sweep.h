@@ -46,8 +46,15 @@ struct census {
 	uint64_t count[CENSUS_MAX];
 };
 
-void census_take(struct census *census);	/* waits for what is freed late */
-/* What has grown since by `least` or more, and does not come back: its name, or NULL. */
-const char *census_grown(const struct census *before, uint64_t least);
+/*
+ * What is freed late is free then, nearly always; and always. In a cache with slab_debug, which has no sheaves, what
+ * kfree_rcu() was given is free up to five seconds after (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
+ */
+#define SOON_MS		2000
+#define LATE_MS		7000
+
+void census_take(struct census *census);	/* waits for what is freed soon */
+/* What has grown since by `least` or more, and does not come back while it waits: its name, or NULL. */
+const char *census_grown(const struct census *before, uint64_t least, int64_t wait_ms);
 
 #endif

@@ -10,11 +10,6 @@
 
 #include "ops_sweep.h"
 
-/*
- * What is freed late is free then. In a cache with slab_debug, which has no sheaves, that is what kfree_rcu() was given,
- * up to five seconds after (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
- */
-#define LEAK_MS		7000
 #define SETTLE_MS	2
 #define QUIET		3	/* looks without a lower number */
 
@@ -95,7 +90,7 @@ void census_take(struct census *census)
 	int quiet = 0;
 
 	take(census);
-	for (int64_t end = now_ms() + LEAK_MS; quiet < QUIET && now_ms() < end; quiet++) {
+	for (int64_t end = now_ms() + SOON_MS; quiet < QUIET && now_ms() < end; quiet++) {
 		take(&now);
 		for (size_t i = 0; i <= CACHES; i++) {
 			if (now.count[i] >= census->count[i])
@@ -106,9 +101,9 @@ void census_take(struct census *census)
 	}
 }
 
-const char *census_grown(const struct census *before, uint64_t least)
+const char *census_grown(const struct census *before, uint64_t least, int64_t wait_ms)
 {
-	int64_t end = now_ms() + LEAK_MS;
+	int64_t end = now_ms() + wait_ms;
 	uint64_t by, more;
 	const char *name;
 	struct census now;
