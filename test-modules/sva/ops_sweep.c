@@ -126,7 +126,7 @@ static void confirm_leak(const struct request *req, const struct sweep *sweep, s
 	for (uint32_t nth = 1; nth <= found->points; nth++) {
 		if (!walk_and_count(req, sweep, nth, nth, rounds, SOON_MS, round, &again))
 			continue;
-		leak = walk_and_count(req, sweep, nth, nth, rounds * SURE, LATE_MS, round, &again);
+		leak = walk_and_count(req, sweep, nth, nth, rounds * SURE, SOON_MS, round, &again);
 		if (leak) {
 			snprintf(found->wrong, sizeof(found->wrong), "point %u leaks: %s grows", nth, leak);
 			return;
@@ -142,7 +142,7 @@ static void sweep_all(const struct request *req, const struct sweep *sweep, stru
 	walk(req, sweep, 0, 0, arg_u64(req, "rounds", ROUNDS), round, &warm);
 	if (*warm.wrong)
 		*found = warm;
-	else if (walk_and_count(req, sweep, 1, POINTS_MAX, arg_u64(req, "rounds", ROUNDS), SOON_MS, round, found))
+	else if (walk_and_count(req, sweep, 1, POINTS_MAX, arg_u64(req, "rounds", ROUNDS), LATE_MS, round, found))
 		confirm_leak(req, sweep, round, found);
 }
 

@@ -47,7 +47,7 @@ struct census {
 };
 
 /*
- * What is freed late is free then, nearly always; and always. In a cache with slab_debug, which has no sheaves, what
+ * What is freed late is free then: nearly always, and always. In a cache with slab_debug, which has no sheaves, what
  * kfree_rcu() was given is free up to five seconds after (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
  */
 #define SOON_MS		2000
