@@ -11,7 +11,6 @@
 #define POINTS_MAX	2000
 #define ROUNDS_MAX	1000
 #define ROUNDS		8	/* calls for each point */
-#define SURE		8	/* times as many, before a point is said to leak */
 #define LEAK_ROUNDS	4	/* fewer cannot be told from what the kernel does for itself */
 
 static const char *const call_names[CALLS] = { "bind", "unbind", "exit", "exec" };
@@ -69,9 +68,11 @@ static bool judge(const struct request *req, const struct sweep *sweep, uint32_t
 }
 
 /* Points from `first` to `last`, each so many rounds; ends behind the last allocation. */
-static void walk(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last, uint64_t rounds,
+static void walk(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last,
 		 struct round *round, struct found *found)
 {
+	uint64_t rounds = arg_u64(req, "rounds", ROUNDS);
+
 	for (uint32_t nth = first; nth <= last; nth++) {
 		bool hit = false, killed = false, failed = false;
 
@@ -100,38 +101,34 @@ static void walk(const struct request *req, const struct sweep *sweep, uint32_t 
  * call of a kind may make an allocation more than the others, so that its nth is another one.
  */
 static const char *walk_and_count(const struct request *req, const struct sweep *sweep, uint32_t first, uint32_t last,
-				  uint64_t rounds, int64_t wait_ms, struct round *round, struct found *found)
+				  int64_t wait_ms, struct round *round, struct found *found)
 {
+	uint64_t rounds = arg_u64(req, "rounds", ROUNDS);
 	struct census before;
 
 	if (rounds >= LEAK_ROUNDS)
 		census_take(&before);
-	walk(req, sweep, first, last, rounds, round, found);
+	walk(req, sweep, first, last, round, found);
 	return rounds >= LEAK_ROUNDS && !*found->wrong ? census_grown(&before, rounds - rounds / 4, wait_ms) : NULL;
 }
 
 /*
- * A leak is there again in a second walk; what the kernel takes once is not. Then each point alone: whose is it? A cache
- * may grow by what the rest of the kernel does, too, by some objects at a time; but not by one with each of many calls.
+ * A leak is there again in a second walk; what the kernel takes once is not. Then each point alone: whose is it? Over so
+ * many calls a cache may grow by what the rest of the kernel does; that is at no point by itself, and no leak of the call.
  */
 static void confirm_leak(const struct request *req, const struct sweep *sweep, struct round *round,
 			 struct found *found)
 {
-	uint64_t rounds = arg_u64(req, "rounds", ROUNDS);
 	struct found again = { 0 };
-	const char *leak;
+	const char *leak = walk_and_count(req, sweep, 1, found->points, SOON_MS, round, &again);
 
-	if (!walk_and_count(req, sweep, 1, found->points, rounds, SOON_MS, round, &again))
+	if (!leak)
 		return;
-	for (uint32_t nth = 1; nth <= found->points; nth++) {
-		if (!walk_and_count(req, sweep, nth, nth, rounds, SOON_MS, round, &again))
-			continue;
-		leak = walk_and_count(req, sweep, nth, nth, rounds * SURE, SOON_MS, round, &again);
-		if (leak) {
+	for (uint32_t nth = 1; nth <= found->points; nth++)
+		if (walk_and_count(req, sweep, nth, nth, SOON_MS, round, &again)) {
 			snprintf(found->wrong, sizeof(found->wrong), "point %u leaks: %s grows", nth, leak);
 			return;
 		}
-	}
 }
 
 static void sweep_all(const struct request *req, const struct sweep *sweep, struct round *round, struct found *found)
@@ -139,10 +136,10 @@ static void sweep_all(const struct request *req, const struct sweep *sweep, stru
 	struct found warm = { 0 };
 
 	/* Tables that the kernel makes once and keeps. */
-	walk(req, sweep, 0, 0, arg_u64(req, "rounds", ROUNDS), round, &warm);
+	walk(req, sweep, 0, 0, round, &warm);
 	if (*warm.wrong)
 		*found = warm;
-	else if (walk_and_count(req, sweep, 1, POINTS_MAX, arg_u64(req, "rounds", ROUNDS), LATE_MS, round, found))
+	else if (walk_and_count(req, sweep, 1, POINTS_MAX, LATE_MS, round, found))
 		confirm_leak(req, sweep, round, found);
 }
 
