@@ -30,13 +30,14 @@ from harness.errors import KphError
 _UNKNOWN = 128  # of a command that cannot be loaded; git bisect run takes what is below for an answer
 _LEAST = 8 << 20  # bytes that are free on a disk that is not full
 _SPACE = "free some space, as with kph gc --keep-days 7, and run it again; what was built is kept"
+_OWN = "this is a mistake of kph's own, and says nothing of the series\n  hint: report it with the lines above"
 # Errors of the operating system that are no mistake of ours, wherever they meet us.
 _HOST = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
-    errno.EROFS: "it is on a disk that cannot be written to",
+    errno.EROFS: "name a folder on a disk that can be written to",
     errno.EIO: "the disk has an error: look into the host's kernel log",
-    errno.EACCES: "is it yours to write to?",
+    errno.EACCES: "is it yours? name another one, or run as its owner",
     errno.EMFILE: "raise the limit of open files: ulimit -n",
     errno.ENOMEM: "free some memory, or take fewer --jobs",
 }
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise SystemExit(end.code + offset if isinstance(end.code, int) and end.code else end.code) from None
     except Exception:  # left to Python it would end with 1, which says that the series fails
         traceback.print_exc()
-        print("kph: this is a mistake of kph's own, and says nothing of the series", file=sys.stderr)
+        print(f"kph: {_OWN}", file=sys.stderr)
         return offset + 3
 
 

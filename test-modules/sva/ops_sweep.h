@@ -46,11 +46,11 @@ struct census {
 	uint64_t count[CENSUS_MAX];
 };
 
+#define SOON_MS		2000	/* nearly all that is freed late is free then */
 /*
- * What is freed late is free then: nearly always, and always. In a cache with slab_debug, which has no sheaves, what
- * kfree_rcu() was given is free up to five seconds after (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
+ * And all of it then: a cache with slab_debug has no sheaves, so what kfree_rcu() was given waits there for up to five
+ * seconds (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
  */
-#define SOON_MS		2000
 #define LATE_MS		7000
 
 void census_take(struct census *census);	/* waits for what is freed soon */

@@ -1,4 +1,4 @@
-"""What the command loads before it works."""
+"""What the command loads before it works, and how it ends when it cannot."""
 
 from __future__ import annotations
 
