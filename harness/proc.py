@@ -174,6 +174,10 @@ def paste(argv: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str,
     return f"cd {shlex.quote(str(cwd))} && {line}" if cwd else line
 
 
+# A harness that was killed before setpriv asked for the signal will never cause it: by then the child has another
+# parent, which is what tells.
+_ONLY_IF_OURS = '[ "$PPID" = "$1" ] || exit 1; shift\n'
+
 # The kernel's signal reaches one process, not those that it started: a shell stands before them and passes it on to
 # its whole group. SIGTERM, with which stop() begins, goes to the group as well; the shell then waits, so that make can
 # remove what it was writing.
@@ -194,9 +198,9 @@ exit "$status"
 def _tied_to_us(tree: bool) -> tuple[str, ...]:
     if not shutil.which("setpriv"):
         return ()
-    if tree:
-        return ("setpriv", "--pdeathsig", "USR1", "--", "sh", "-c", _GUARD, "kph-guard")
-    return ("setpriv", "--pdeathsig", "KILL", "--")
+    signal_name, script = ("USR1", _GUARD) if tree else ("KILL", 'exec "$@"')
+    guard = ("sh", "-c", _ONLY_IF_OURS + script, "kph-guard", str(os.getpid()))
+    return ("setpriv", "--pdeathsig", signal_name, "--", *guard)
 
 
 def _tail(text: str, file: Path | None, lines: int = 20) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +66,29 @@ def test_a_child_dies_with_a_killed_harness(tmp_path: Path) -> None:
     harness.kill()
     harness.wait()
     assert _gone(int(pid.read_text()))
+
+
+@pytest.mark.parametrize("tree", [False, True])
+def test_a_child_of_a_harness_killed_at_its_start_never_runs(tmp_path: Path, tree: bool) -> None:
+    """Between the fork and prctl(2) nothing ties the child: here that moment lasts half a second."""
+    slow = tmp_path / "bin" / "setpriv"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 0.5\nexec {shutil.which("setpriv")} "$@"\n')
+    slow.chmod(0o755)
+    program = textwrap.dedent(f"""
+        from harness.proc import Door
+        with Door().spawn(["sh", "-c", "echo $$ > {tmp_path}/ran; sleep 60"], tree={tree}) as child:
+            print(child.pid, flush=True)
+            child.wait()
+    """)
+    path = f"{slow.parent}:{os.environ['PATH']}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PATH": path}
+    ) as harness:
+        assert harness.stdout
+        pid = int(harness.stdout.readline())
+        harness.kill()
+    assert _gone(pid) and not (tmp_path / "ran").exists()
 
 
 def test_what_a_child_started_dies_with_a_killed_harness(tmp_path: Path) -> None:
