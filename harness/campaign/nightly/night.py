@@ -58,7 +58,8 @@ class Nights:
     def plan(self) -> tuple[Planned, ...]:
         """What the next night would run. Trees are fetched and read, nothing is built."""
         found = trees.resolve(self._file, self._cache, self._door, self._ui)
-        return plans.plan(self._file, found, trees.Digests(self._cache, self._door, self._ui), self._history)
+        digests = trees.Digests(self._cache, self._door, self._ui)
+        return plans.plan(self._file, found, digests, self._history, lambda cell: self._hands.ask(cell, ()))
 
     def run(self) -> Ended:
         """Raises what keeps the whole night from going on, such as a full disk; a cell that fails does not."""

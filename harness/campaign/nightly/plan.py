@@ -44,13 +44,19 @@ class Planned:
 
 
 def plan(
-    file: NightlyFile, trees: Mapping[str, Tree | KphError], patches: Patches, history: History
+    file: NightlyFile,
+    trees: Mapping[str, Tree | KphError],
+    patches: Patches,
+    history: History,
+    ask: Callable[[Planned], object],
 ) -> tuple[Planned, ...]:
     """The cells of a night, in the order in which they are carried out; those that are not run come last.
 
-    ``patches``: tells a series on a tree from others; raises KphError when it cannot be read.
+    ``patches``: tells a series on a tree from others; raises KphError when it cannot be read. ``ask``: makes the run
+    of a cell; raises KphError when what the file asks for does not go together there.
     """
-    cells = [_cell(file, place, series, trees[place.tree], patches, history) for place, series in matrix(file)]
+    found = [_cell(file, place, series, trees[place.tree], patches, history) for place, series in matrix(file)]
+    cells = [_possible(cell, ask) if _runs(cell) else cell for cell in found]
     runs = sorted((each for each in cells if _runs(each)), key=lambda each: -each.seconds)
     return (*budgeted(runs, file.budget), *(each for each in cells if not _runs(each)))
 
@@ -85,6 +91,14 @@ def budgeted(runs: Sequence[Planned], budget: float) -> tuple[Planned, ...]:
 
 def _runs(cell: Planned) -> bool:
     return cell.same is None and not cell.problem
+
+
+def _possible(cell: Planned, ask: Callable[[Planned], object]) -> Planned:
+    try:
+        ask(cell)
+    except KphError as error:
+        return replace(cell, problem=error.message.splitlines()[0])
+    return cell
 
 
 def _cell(
