@@ -55,8 +55,17 @@ def scan(folder: Path, top: Path) -> frozenset[str]:
 def resolved(names: set[str], work: Path) -> set[str]:
     """Where those of ``names`` really lie that are reached through symbolic links within ``work``."""
     top = os.path.realpath(work)
-    real = (os.path.realpath(f"{top}/{name}") for name in names)
-    return {path.removeprefix(f"{top}/") for path in real if path.startswith(f"{top}/")}
+    folders: dict[str, str] = {}  # each is resolved once: there are a tenth as many as files
+
+    def real(name: str) -> str:
+        folder, _, file = f"{top}/{name}".rpartition("/")
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        path = f"{folders[folder]}/{file}"
+        return os.path.realpath(path) if file in ("", ".", "..") or os.path.islink(path) else path
+
+    paths = map(real, names)
+    return {path.removeprefix(f"{top}/") for path in paths if path.startswith(f"{top}/")}
 
 
 def _kept(out: Path) -> tuple[list[str], dict[str, tuple[int, str]]]:

@@ -24,7 +24,7 @@ from harness.machine.target import KernelRecipe
 from harness.model import Kernel, Module, Tree
 from harness.proc import Door
 from harness.source.changes import changes
-from harness.source.checkout import checkout
+from harness.source.checkout import checkout, settle
 from harness.ui import Ui
 
 _SPACE = 4.0  # GiB for a work tree, an output directory and the compiler cache
@@ -80,6 +80,10 @@ class Workshop:
             return None
         known = self._modules(suite).known(kernel.key) if suite.modules else _NO_MODULE
         return (kernel, known) if known and all(map(self._cache.used, known.folders)) else None
+
+    def settle(self, tree: Tree) -> None:
+        """Look after the work tree in which ``tree`` was built, while no make runs there; see checkout.settle."""
+        settle(tree, self._cache.room("slots", tree.lineage) / "work", self._door)
 
     def unread(self, base: Tree, patched: Tree, suite: Suite) -> bool:
         """Whether ``patched`` would give the kernel and the module of ``base``, since no build reads what differs.

@@ -114,6 +114,10 @@ class CellRun:
         self._plan_for = self._plan_for or self._machine()
         return self._shop.stored(tree, _module_sources(self._request.suite)) is not None
 
+    def settle(self, tree: Tree) -> None:
+        """See Workshop.settle."""
+        self._shop.settle(tree)
+
     @property
     def _shop(self) -> Workshop:
         assert self._workshop is not None, "there is no machine yet"

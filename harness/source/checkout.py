@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import InfraError
 from harness.model import Tree
 from harness.proc import Door
 from harness.source.git import Git
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """What this process laid out in a work tree."""
+
+    commit: str
+    index: tuple[int, ...]  # tells the index that says so from that of any other checkout
+    untouched: bool = False  # a look after the last make there found nothing else
+
+
+_laid: dict[Path, _Laid] = {}
 
 
 def checkout(tree: Tree, work: Path, door: Door) -> None:
@@ -29,11 +42,46 @@ def checkout(tree: Tree, work: Path, door: Door) -> None:
     busy.touch()
     Path(f"{index}.lock").unlink(missing_ok=True)  # left by a run that was killed
     git = Git(door, tree.repo, index=index, work=work)
-    _read_tree(git, tree.commit)
-    if interrupted or _strangers(git):
-        # Files that the index does not know: written by the checkout that was cut short, or by a build.
-        git.run("clean", "-ffdxq", timeout=600)
+    laid = _laid.pop(work, None)
+    known = laid is not None and laid.untouched and laid.index == _mark(index) and not interrupted
+    if not (known and laid and _moved(git, laid.commit, tree.commit)):
+        _read_tree(git, tree.commit)
+        if interrupted or _strangers(git):
+            # Files that the index does not know: written by the checkout that was cut short, or by a build.
+            git.run("clean", "-ffdxq", timeout=600)
     busy.unlink()
+    _laid[work] = _Laid(tree.commit, _mark(index))
+
+
+def settle(tree: Tree, work: Path, door: Door) -> None:
+    """Look whether ``work`` is still what this process laid out, so that its next checkout need not look.
+
+    For when makes there are over and something else is to be waited for. Another checkout meanwhile, of whatever
+    process, makes it of no use and does no harm.
+    """
+    index = work.with_name(work.name + ".index")
+    laid = _laid.get(work)
+    if laid is None or laid.commit != tree.commit or laid.index != _mark(index):
+        return
+    git = Git(door, tree.repo, index=index, work=work)
+    if git.run("diff-files", "--quiet", timeout=600, check=False).status or _strangers(git):
+        return
+    if _laid.get(work) is laid:
+        _laid[work] = replace(laid, untouched=True)
+
+
+def _mark(index: Path) -> tuple[int, ...]:
+    # Every checkout replaces the index, if only by one that says the same.
+    try:
+        facts = index.stat()
+    except FileNotFoundError:
+        return ()
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+
+def _moved(git: Git, old: str, new: str) -> bool:
+    """Go from ``old`` to ``new`` by what differs between the two; False, with files anyhow, when git refuses."""
+    return git.run("read-tree", "-m", "-u", old, new, timeout=1800, check=False).status == 0
 
 
 def _read_tree(git: Git, commit: str) -> None:

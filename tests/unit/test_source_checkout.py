@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 
 from harness.errors import InfraError
 from harness.model import Tree
-from harness.source.checkout import checkout
+from harness.proc import Door
+from harness.source.checkout import checkout, settle
 from tests.unit.source_tree import BASE, LINKS, Desk, git, user_repo
 
 
@@ -134,6 +138,85 @@ def test_trees_of_two_repositories_take_turns(desk: Desk, tmp_path: Path) -> Non
     for tree in (first, second, first):
         checkout(tree, work, desk.door)
         assert is_exact(work, tree)
+
+
+def looked(log: Path) -> bool:
+    """Whether the last checkout looked at every file."""
+    last = [line for line in log.read_text().splitlines() if " read-tree " in line][-1]
+    return " --reset " in last
+
+
+def test_after_a_look_the_next_checkout_takes_none(pair: tuple[Tree, Tree], tmp_path: Path) -> None:
+    base, patched = pair
+    work, door = tmp_path / "work", Door(tmp_path / "log")
+    changed = {"drivers/iommu/sva.c", "include/linux/sva.h", "Documentation/sva.rst"}
+    checkout(base, work, door)
+    for tree in (patched, base):
+        settle(patched if tree is base else base, work, door)
+        before = times(work)
+        checkout(tree, work, door)
+        assert not looked(tmp_path / "log") and is_exact(work, tree)
+        assert fresh(work, before) == changed & files(work)
+    checkout(patched, work, door)
+    assert looked(tmp_path / "log"), "one look is good for one checkout"
+
+
+@pytest.mark.parametrize("trace", ["drivers/iommu/sva.o", "Kconfig", "drivers/iommu/sva.c", "scripts/check.sh"])
+def test_what_a_build_left_is_seen_by_the_look(pair: tuple[Tree, Tree], tmp_path: Path, trace: str) -> None:
+    base, patched = pair
+    work, door = tmp_path / "work", Door(tmp_path / "log")
+    checkout(base, work, door)
+    if trace.endswith(".sh"):
+        (work / trace).chmod(0o644)
+    else:
+        (work / trace).write_text("made")
+    settle(base, work, door)
+    checkout(patched, work, door)
+    assert looked(tmp_path / "log") and is_exact(work, patched)
+
+
+def test_a_file_changed_after_the_look_is_put_right_where_the_trees_differ(
+    pair: tuple[Tree, Tree], tmp_path: Path
+) -> None:
+    base, patched = pair
+    work, door = tmp_path / "work", Door(tmp_path / "log")
+    checkout(base, work, door)
+    settle(base, work, door)
+    (work / "drivers/iommu/sva.c").write_text("changed")
+    checkout(patched, work, door)
+    assert is_exact(work, patched)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_checkout_of_another_process_makes_the_look_useless(
+    pair: tuple[Tree, Tree], tmp_path: Path, before: bool
+) -> None:
+    base, patched = pair
+    work, door = tmp_path / "work", Door(tmp_path / "log")
+    checkout(base, work, door)
+    if not before:
+        settle(base, work, door)
+    program = (
+        "import pickle, sys; from pathlib import Path; from harness.proc import Door\n"
+        "from harness.source.checkout import checkout\n"
+        "checkout(pickle.load(sys.stdin.buffer), Path(sys.argv[1]), Door())"
+    )
+    subprocess.run([sys.executable, "-c", program, work], input=pickle.dumps(patched), check=True)
+    (work / "Kconfig").write_text("what the other's build left")
+    if before:
+        settle(base, work, door)
+    checkout(base, work, door)
+    assert looked(tmp_path / "log") and is_exact(work, base)
+
+
+def test_a_look_is_of_no_use_in_another_repository(desk: Desk, tmp_path: Path) -> None:
+    first = desk.tree(user_repo(tmp_path / "one", patches=1))
+    second = desk.tree(user_repo(tmp_path / "two", patches=2))
+    work = tmp_path / "work"
+    checkout(first, work, desk.door)
+    settle(first, work, desk.door)
+    checkout(second, work, desk.door)
+    assert is_exact(work, second)
 
 
 def test_a_folder_that_is_not_ours_is_refused(desk: Desk, pair: tuple[Tree, Tree], tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class _Ready:
     runs: int
     built: bool  # make was asked
     build_seconds: float
+    settle: Callable[[], None]  # for while its runs go on, if no build does
 
 
 class Tester:
@@ -125,7 +126,7 @@ class Tester:
         """
         ready = self._ready(name, tree, runs, first)
         self._twin(name, ready.prepared)
-        return self._finish(ready)
+        return self._finish_alone(ready)
 
     def test(
         self,
@@ -166,7 +167,7 @@ class Tester:
         ready = self._ready(name, tree, runs, first)
         twin = known.get(self._twin(name, ready.prepared))
         if twin is None or twin.name == name or (twin.mark is Mark.GOOD and twin.hidden < fewest):
-            return self._finish(ready)
+            return self._finish_alone(ready)
         self._ui.say(f"{short(name)}: the very kernel of {short(twin.name)}, which is {twin.mark}")
         return dataclasses.replace(
             twin,
@@ -187,7 +188,15 @@ class Tester:
         prepared = cell.prepare(short(name), tree)
         if prepared.identity:
             self._learn(cell, tree)
-        return _Ready(name, tree, folder, prepared, first, runs, not stored, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return _Ready(name, tree, folder, prepared, first, runs, not stored, seconds, lambda: cell.settle(tree))
+
+    def _finish_alone(self, ready: _Ready) -> Runs:
+        """The runs, and beside them what the next build would have to wait for."""
+        with ThreadPoolExecutor(1, thread_name_prefix="settle") as aside:
+            if ready.built:
+                aside.submit(ready.settle)  # whatever keeps it from telling something, the next checkout looks itself
+            return self._finish(ready)
 
     def _finish(self, ready: _Ready) -> Runs:
         started = time.monotonic()
