@@ -62,7 +62,7 @@ def resolved(names: set[str], work: Path) -> set[str]:
         if folder not in folders:
             folders[folder] = os.path.realpath(folder)
         path = f"{folders[folder]}/{file}"
-        return os.path.realpath(path) if file in ("", ".", "..") or os.path.islink(path) else path
+        return os.path.realpath(path) if file in ("", ".", "..") or Path(path).is_symlink() else path
 
     paths = map(real, names)
     return {path.removeprefix(f"{top}/") for path in paths if path.startswith(f"{top}/")}
