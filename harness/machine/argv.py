@@ -43,10 +43,10 @@ def qemu_argv(
     return (
         *_machine(qemu, target, accelerator, guest, channel),
         *(_ram(target, ram) if ram else ()),
-        *("-chardev", f"socket,id=console,path={sockets.console}", "-serial", "chardev:console"),
-        *("-chardev", f"socket,id=port,path={sockets.port}", "-serial", "chardev:port"),
-        *("-chardev", f"socket,id=qmp,path={sockets.qmp}", "-mon", "chardev=qmp,mode=control"),
-        *("-trace", f"events={sockets.events}", "-D", str(sockets.trace)),
+        *("-chardev", f"socket,id=console,path={_value(sockets.console)}", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=port,path={_value(sockets.port)}", "-serial", "chardev:port"),
+        *("-chardev", f"socket,id=qmp,path={_value(sockets.qmp)}", "-mon", "chardev=qmp,mode=control"),
+        *("-trace", f"events={_value(sockets.events)}", "-D", str(sockets.trace)),
     )
 
 
@@ -59,7 +59,7 @@ def replay_script(qemu: Qemu, target: Target, accelerator: Accelerator, guest: G
         *_machine(qemu, target, accelerator, guest, "serial"),
         *("-serial", "file:console"),
         *("-chardev", "socket,id=port,path=port,server=on,wait=off", "-serial", "chardev:port"),
-        *("-trace", f"events={events}", "-D", "trace"),
+        *("-trace", f"events={_value(events)}", "-D", "trace"),
     )
     return _REPLAY.format(title=" ".join(title.split()), argv=shlex.join(argv))
 
@@ -103,12 +103,16 @@ def _ram(target: Target, ram: Ram) -> tuple[str, ...]:
     """The machine is otherwise the same for a snapshot and its copies: QEMU loads a state into no other."""
     # rom=off: the file is only read, but the guest may write to its private pages.
     share = "share=off,readonly=on,rom=off" if ram.copy else "share=on"
-    path = str(ram.file).replace(",", ",,")  # as QEMU's option parser wants it
     return (
-        *("-object", f"memory-backend-file,id=ram,size={target.memory_mib}M,mem-path={path},{share}"),
+        *("-object", f"memory-backend-file,id=ram,size={target.memory_mib}M,mem-path={_value(ram.file)},{share}"),
         *("-machine", "memory-backend=ram"),
         *(("-incoming", "defer") if ram.copy else ()),
     )
+
+
+def _value(path: Path) -> str:
+    """``path`` in an option of several parts: QEMU's parser takes two commas for one that separates nothing."""
+    return str(path).replace(",", ",,")
 
 
 def kernel_cmdline(target: Target, accelerator: Accelerator, channel: str) -> Sequence[str]:

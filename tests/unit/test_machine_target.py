@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ import yaml
 from harness import data
 from harness.errors import UserError
 from harness.machine import target
-from harness.machine.argv import Sockets, qemu_argv, replay_script
+from harness.machine.argv import Ram, Sockets, qemu_argv, replay_script
 from harness.model import Guest, Kernel, Qemu
 
 NAMES = target.known()
@@ -49,6 +50,18 @@ def test_the_command_line_has_every_part(name: str, channel: str) -> None:
         forwards = [word for word in argv if "hostfwd" in word]
         assert len(forwards) == (channel == "ssh")
         assert all("tcp:127.0.0.1:0-" in word and "restrict=on" in word for word in forwards), "loopback only"
+
+
+def test_a_comma_in_a_path_begins_no_option() -> None:
+    found, folder = target.load("x86_64-vtd"), Path("/a,b")
+    sockets = Sockets(*(folder / each for each in ("console", "port", "qmp", "events", "trace")))
+    made_of = (Qemu(folder, "10.2.2", "k"), found, found.accelerators[-1], _guest(folder))
+    argv = qemu_argv(*made_of, "serial", sockets, Ram(folder / "ram", copy=False))
+    for option in ("-chardev", "-trace", "-object"):
+        words = [after for word, after in itertools.pairwise(argv) if word == option and "/a" in after]
+        assert words and all("=/a,,b/" in word for word in words)
+    assert {argv[argv.index(option) + 1] for option in ("-L", "-D")} == {"/a,b/share/qemu", "/a,b/trace"}
+    assert "events=/a,,b/events" in replay_script(*made_of, folder / "events", "title")
 
 
 @pytest.mark.parametrize("name", NAMES)
