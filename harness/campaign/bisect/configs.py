@@ -91,7 +91,7 @@ class ConfigFound:
     conclusion: str
     proved: bool
     culprits: tuple[Option, ...]  # all of them together make it fail
-    differ: int  # options in which the two differ
+    differ: tuple[Option, ...]  # in which the two differ; the numbers in the names of tests are places here
     tests: tuple[Trial, ...]
     journal: Journal
     signature: Signature | None
@@ -240,7 +240,7 @@ class ConfigBisection:
             conclusion,
             proved,
             culprits,
-            len(self._configs.options),
+            self._configs.options,
             tuple(self._journal.order),
             self._journal,
             self._journal.signature,

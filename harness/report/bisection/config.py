@@ -13,6 +13,7 @@ from harness.report import View, clean
 from harness.report.page import Page
 
 TEXT = "report.txt"
+_LISTED = 40  # options; report.json has however many there are
 
 
 def files(found: ConfigFound) -> Mapping[str, str]:
@@ -28,6 +29,11 @@ def _text(found: ConfigFound) -> str:
         page.field("bad is", str(found.signature))
     page.path("evidence", str(found.folder))
     page.line()
+    for place, option in enumerate(found.differ[:_LISTED]):
+        page.line(f"  {place} {clean.line(str(option))}")
+    if len(found.differ) > _LISTED:
+        page.line(f"  and {len(found.differ) - _LISTED} more, in report.json")
+    page.line()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, test in enumerate(found.tests, 1):
         table.add_row(str(number), test.name, str(test.mark), f"{test.seconds:.0f} s", clean.line(test.reason))
@@ -39,9 +45,8 @@ def _text(found: ConfigFound) -> str:
         held = {True: "held", False: "DID NOT HOLD", None: "not tried"}[finding.held]
         page.line(f"  {held}: {finding.what}{f' ({clean.line(finding.why)})' if finding.why else ''}")
     page.line()
-    page.paragraph(
-        f"{found.differ} options differ; {len(found.tests)} tests, {found.builds} kernels built, {found.seconds:.0f} s"
-    )
+    counted = f"{len(found.differ)} options differ; {len(found.tests)} tests, {found.builds} kernels built"
+    page.paragraph(f"{counted}, {found.seconds:.0f} s")
     page.paragraph(f"{found.conclusion}.")
     return page.text()
 
@@ -57,7 +62,7 @@ def _document(found: ConfigFound) -> dict[str, object]:
         "conclusion": clean.whole(found.conclusion),
         "signature": str(found.signature) if found.signature else None,
         "options": [asdict(option) for option in found.culprits],
-        "differ": found.differ,
+        "differ": [asdict(option) for option in found.differ],
         "proof": [asdict(finding) for finding in found.journal.findings.values()],
         "tests": [{"name": test.name, "mark": str(test.mark), "reason": test.reason} for test in found.tests],
         "builds": found.builds,
