@@ -21,6 +21,7 @@ class _Laid:
     untouched: bool = False  # a look after the last make there found nothing else
 
 
+# By work tree. In memory alone: a file would outlive the process, and what somebody changes there by hand meanwhile.
 _laid: dict[Path, _Laid] = {}
 
 
