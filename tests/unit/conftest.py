@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from harness import data
+from tests.unit import qemu_house
 from tests.unit.agent_process import Agent
 
 # A busy machine is no fault of what is tested; pytest-timeout ends what really hangs.
@@ -38,3 +39,8 @@ def agent(agent_binary: Path) -> Iterator[Agent]:
     finally:
         started.process.kill()
         started.process.wait()
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> qemu_house.House:
+    return qemu_house.furnished(tmp_path, monkeypatch)
