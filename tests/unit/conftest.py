@@ -13,6 +13,7 @@ import pytest
 from harness import data
 from tests.unit import qemu_house
 from tests.unit.agent_process import Agent
+from tests.unit.fake_guest import FakeClock, FakeGuest
 
 # A busy machine is no fault of what is tested; pytest-timeout ends what really hangs.
 hypothesis.settings.register_profile("kph", deadline=None)
@@ -44,3 +45,8 @@ def agent(agent_binary: Path) -> Iterator[Agent]:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> qemu_house.House:
     return qemu_house.furnished(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def guest() -> FakeGuest:
+    return FakeGuest(FakeClock())

@@ -13,7 +13,7 @@ from harness.scenario.check import World, check_scenario
 from harness.scenario.language import CompareStep
 from harness.scenario.run import run_scenario
 from harness.scenario.schema import Comparison, Naming, Oracle, ScenarioFile, Suite
-from tests.unit.test_scenario_run import SUITE, TAKE, FakeClock, FakeGuest, run, scenario
+from tests.unit.fake_guest import SUITE, TAKE, FakeGuest, run, scenario
 
 ROW = {"kind": "entry", "place": 3, "ticket": 1}
 TICKETS = Comparison(
@@ -38,11 +38,6 @@ ORACLE = Oracle(
     early=True,
     poll=1.0,
 )
-
-
-@pytest.fixture
-def guest() -> FakeGuest:
-    return FakeGuest(FakeClock())
 
 
 def _compared(**oracles: Oracle) -> Suite:

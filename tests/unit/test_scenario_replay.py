@@ -13,7 +13,7 @@ from typing import Any
 from harness.proc import Door, Finished
 from harness.scenario.replay import Recorder, script
 from harness.scenario.run import run_scenario
-from tests.unit.test_scenario_run import SUITE, FakeClock, FakeGuest, scenario
+from tests.unit.fake_guest import SUITE, FakeClock, FakeGuest, scenario
 
 STEPS = """
 - {do: take, actor: alice, device: left, save: t}
