@@ -11,9 +11,10 @@ import hypothesis
 import pytest
 
 from harness import data
-from tests.unit import qemu_house
+from tests.unit import gc_store, qemu_house
 from tests.unit.agent_process import Agent
 from tests.unit.fake_guest import FakeClock, FakeGuest
+from tests.unit.source_tree import Desk
 
 # A busy machine is no fault of what is tested; pytest-timeout ends what really hangs.
 hypothesis.settings.register_profile("kph", deadline=None)
@@ -50,3 +51,13 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> qemu_house.House:
 @pytest.fixture
 def guest() -> FakeGuest:
     return FakeGuest(FakeClock())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> gc_store.Store:
+    return gc_store.furnished(tmp_path)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk.at(tmp_path)

@@ -176,3 +176,8 @@ class Desk:
 
     def tree(self, spec: Path | str, base: str | None = None) -> Tree:
         return resolve_tree(str(spec), base, self.cache, self.door, self.ui)
+
+
+def base_content(tmp_path: Path) -> str:
+    """The content that every tree made of BASE must have."""
+    return git(user_repo(tmp_path / "reference"), "rev-parse", "HEAD^{tree}")

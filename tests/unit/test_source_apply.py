@@ -24,11 +24,6 @@ from tests.unit.source_tree import BASE, DATA, PATCHES, Desk, git, user_repo, wr
 MAILS = DATA / "mails"
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk.at(tmp_path)
-
-
 def failure(desk: Desk, tree: Path, *specs: Path | str, base: str | None = None) -> UserError:
     """The error that applying the series raises."""
     resolved = desk.tree(tree, base)

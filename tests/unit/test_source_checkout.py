@@ -21,11 +21,6 @@ from tests.unit.source_tree import BASE, LINKS, Desk, git, user_repo
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk.at(tmp_path)
-
-
-@pytest.fixture
 def pair(desk: Desk, tmp_path: Path) -> tuple[Tree, Tree]:
     """Base, and the tree with the three patches."""
     repo = user_repo(tmp_path / "linux", patches=3)

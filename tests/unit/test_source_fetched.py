@@ -17,11 +17,6 @@ from tests.unit.source_tree import DATA, PATCHES, Desk, git, user_repo, write_tr
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk.at(tmp_path)
-
-
-@pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeApt:
     return FakeApt(tmp_path / "machine", monkeypatch)
 

@@ -1,14 +1,9 @@
-"""Trees: git checkouts, directories and tarballs become commits of ours; what the user has stays as it was."""
+"""Trees: git checkouts and directories become commits of ours; what the user has stays as it was."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import lzma
 import shutil
-import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,12 +11,7 @@ import pytest
 from harness.errors import UserError
 from harness.source.folder import excludes
 from harness.source.linux import parse_version
-from tests.unit.source_tree import BASE, LINKS, PATCHES, Desk, files_after, git, user_repo, write_tree
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk.at(tmp_path)
+from tests.unit.source_tree import BASE, LINKS, PATCHES, Desk, base_content, files_after, git, user_repo, write_tree
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -38,11 +28,6 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return state
 
 
-def base_content(tmp_path: Path) -> str:
-    return git(user_repo(tmp_path / "reference"), "rev-parse", "HEAD^{tree}")
-
-
-# --- git checkouts --------------------------------------------------------------
 def test_checkout_at_head(desk: Desk, tmp_path: Path) -> None:
     repo = user_repo(tmp_path / "linux", patches=1)
     tree = desk.tree(repo)
@@ -211,7 +196,6 @@ def test_repository_without_a_commit(desk: Desk, tmp_path: Path) -> None:
         desk.tree(tmp_path / "linux")
 
 
-# --- directories ----------------------------------------------------------------
 def test_directory_is_a_commit_and_stays_as_it_is(desk: Desk, tmp_path: Path) -> None:
     folder = write_tree(tmp_path / "src")
     before = fingerprint(folder)
@@ -305,100 +289,6 @@ def test_excludes_keep_their_order() -> None:
     places = [len(lines) - 1 - lines[::-1].index(rule) for rule in wanted]
     assert places == sorted(places)
     assert lines[-1].startswith("!.")
-
-
-# --- tarballs -------------------------------------------------------------------
-def archive(folder: Path, top: str = "linux-7.3/") -> bytes:
-    sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(folder.rglob("*")):
-            tar.add(path, f"{top}{path.relative_to(folder)}", recursive=False)
-    return sink.getvalue()
-
-
-def add(data: bytes, name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> bytes:
-    sink = io.BytesIO(data)
-    with tarfile.open(fileobj=sink, mode="a") as tar:
-        member = tarfile.TarInfo(name)
-        member.type, member.linkname = kind, target
-        member.size = 4 if kind == tarfile.REGTYPE else 0
-        tar.addfile(member, io.BytesIO(b"evil"))
-    return sink.getvalue()
-
-
-def test_tarballs_of_every_compression_give_the_same_commit(desk: Desk, tmp_path: Path) -> None:
-    data = archive(write_tree(tmp_path / "src"))
-    files = {"a.tar": data, "a.tar.gz": gzip.compress(data), "a.tar.xz": lzma.compress(data)}
-    if shutil.which("zstd"):
-        files["a.tar.zst"] = subprocess.run(["zstd", "-qc"], input=data, capture_output=True, check=True).stdout
-    trees = []
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-        trees.append(desk.tree(tmp_path / name))
-    assert {tree.content for tree in trees} == {base_content(tmp_path)}
-    assert len({tree.commit for tree in trees}) == 1
-    assert len({tree.repo for tree in trees}) == len(files)
-    assert {tree.lineage for tree in trees} == {"linux-7.3"}
-
-
-@pytest.mark.parametrize("top", ["", "./", "./linux-7.3/", "a/b/linux/"])
-def test_the_kernel_is_found_wherever_its_top_is(top: str, desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(archive(write_tree(tmp_path / "src"), top))
-    assert desk.tree(tmp_path / "a.tar").content == base_content(tmp_path)
-
-
-def test_a_tarball_is_imported_once(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(archive(write_tree(tmp_path / "src")))
-    first = desk.tree(tmp_path / "a.tar")
-    (tmp_path / "a.tar").rename(tmp_path / "b.tar")
-    assert desk.tree(tmp_path / "b.tar").repo == first.repo
-    assert desk.said.count("importing") == 1
-
-
-def test_hard_links_are_copies(desk: Desk, tmp_path: Path) -> None:
-    data = archive(write_tree(tmp_path / "src"))
-    data = add(data, "linux-7.3/COPY", tarfile.LNKTYPE, "linux-7.3/Kconfig")
-    (tmp_path / "a.tar").write_bytes(data)
-    tree = desk.tree(tmp_path / "a.tar")
-    assert git(tree.repo, "show", f"{tree.commit}:COPY") == BASE["Kconfig"].strip()
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "target", "error"),
-    [
-        ("../evil", tarfile.REGTYPE, "", "leaves the tree"),
-        ("linux-7.3/../../evil", tarfile.REGTYPE, "", "leaves the tree"),
-        ("/etc/evil", tarfile.REGTYPE, "", "absolute path"),
-        ("linux-7.3/.git/config", tarfile.REGTYPE, "", "inside .git"),
-        ("linux-7.3/link", tarfile.SYMTYPE, "/etc", "points at an absolute path"),
-        ("linux-7.3/link", tarfile.SYMTYPE, "../../x", "points out of the tree"),
-        ("linux-7.3/hard", tarfile.LNKTYPE, "linux-7.3/gone", "which is not in it"),
-        ("linux-7.3/null", tarfile.CHRTYPE, "", "a device or a pipe"),
-    ],
-)
-def test_hostile_members(name: str, kind: bytes, target: str, error: str, desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "a.tar").write_bytes(add(archive(write_tree(tmp_path / "src")), name, kind, target))
-    with pytest.raises(UserError, match=error):
-        desk.tree(tmp_path / "a.tar")
-    assert not list(desk.cache.room("trees").glob("*.git"))
-
-
-@pytest.mark.parametrize("cut", [100, 300])
-def test_damaged_tarballs(cut: int, desk: Desk, tmp_path: Path) -> None:
-    data = lzma.compress(archive(write_tree(tmp_path / "src")))
-    (tmp_path / "a.tar.xz").write_bytes(data[: len(data) - cut])
-    with pytest.raises(UserError):
-        desk.tree(tmp_path / "a.tar.xz")
-    assert not list(desk.cache.room("trees").glob("*.git"))
-
-
-def test_a_file_that_is_no_archive(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("hello " * 500)
-    with pytest.raises(UserError, match="cannot be read as a tar archive"):
-        desk.tree(tmp_path / "notes.txt")
-    (tmp_path / "other.tar").write_bytes(archive(write_tree(tmp_path / "x", {"scripts/README": "no kernel\n"})))
-    with pytest.raises(UserError, match="holds no kernel tree"):
-        desk.tree(tmp_path / "other.tar")
 
 
 @pytest.mark.parametrize(
