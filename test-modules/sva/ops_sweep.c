@@ -139,7 +139,7 @@ static void sweep_all(const struct request *req, const struct sweep *sweep, stru
 	walk(req, sweep, 0, 0, round, &warm);
 	if (*warm.wrong)
 		*found = warm;
-	else if (walk_and_count(req, sweep, 1, POINTS_MAX, LATE_MS, round, found))
+	else if (walk_and_count(req, sweep, 1, POINTS_MAX, census_late_ms(), round, found))
 		confirm_leak(req, sweep, round, found);
 }
 

@@ -47,12 +47,9 @@ struct census {
 };
 
 #define SOON_MS		2000	/* nearly all that is freed late is free then */
-/*
- * And all of it then: a cache with slab_debug has no sheaves, so what kfree_rcu() was given waits there for up to five
- * seconds (KFREE_DRAIN_JIFFIES, mm/slab_common.c).
- */
-#define LATE_MS		7000
 
+/* Milliseconds until all of it is. */
+int64_t census_late_ms(void);
 void census_take(struct census *census);	/* waits for what is freed soon */
 /* What has grown since by `least` or more, and does not come back while it waits: its name, or NULL. */
 const char *census_grown(const struct census *before, uint64_t least, int64_t wait_ms);

@@ -12,6 +12,9 @@
 
 #define SETTLE_MS	2
 #define QUIET		3	/* looks without a lower number */
+#define LOOK_MS		20	/* between looks at what may yet come back */
+#define SHEAVES_MS	100	/* what sheaves keep is given back when they are shrunk */
+#define DRAIN_MS	7000	/* and without them it waits for five seconds: KFREE_DRAIN_JIFFIES, mm/slab_common.c */
 
 static const char *const caches[] = {
 	"kmalloc-8", "kmalloc-16", "kmalloc-32", "kmalloc-64", "kmalloc-96", "kmalloc-128", "kmalloc-192", "kmalloc-256",
@@ -50,6 +53,17 @@ static uint64_t number_in(int fd, const char *after)
 	text[n > 0 ? n : 0] = '\0';
 	at = strstr(text, after);
 	return at ? strtoull(at + strlen(after), NULL, 10) : 0;
+}
+
+/* Older kernels have no sheaves, nor has a cache with slab_debug: what kfree_rcu() was given then waits. */
+int64_t census_late_ms(void)
+{
+	int fd = open("/sys/kernel/slab/kmalloc-64/sheaf_capacity", O_RDONLY | O_CLOEXEC);
+	uint64_t capacity = number_in(fd, "");
+
+	if (fd >= 0)
+		close(fd);
+	return capacity ? SHEAVES_MS : DRAIN_MS;
 }
 
 /* What CPUs keep for themselves counts as in use until it is given back. */
@@ -108,7 +122,7 @@ const char *census_grown(const struct census *before, uint64_t least, int64_t wa
 	const char *name;
 	struct census now;
 
-	do {
+	for (;;) {
 		take(&now);
 		name = NULL;
 		by = 0;
@@ -119,6 +133,8 @@ const char *census_grown(const struct census *before, uint64_t least, int64_t wa
 			by = more;
 			name = i < CACHES ? caches[i] : "nr_iommu_pages";
 		}
-	} while (name && now_ms() < end);
-	return name;
+		if (!name || now_ms() >= end)
+			return name;
+		usleep(LOOK_MS * 1000);
+	}
 }
