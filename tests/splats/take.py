@@ -1,8 +1,9 @@
 """Makes kernels of every flavour fail, and keeps what their consoles say as samples.
 
-``python -m tests.splats.take --target arm64-smmuv3 --flavour kasan [MISTAKE ...]`` builds the kernel and the module of
-mistakes beside this file, boots it once, and makes each mistake of ``samples.yaml`` on a copy. It writes
-``<arch>-<flavour>-<mistake>.log`` and, as ``.yaml``, what the parser says of it: read both before you commit them.
+``python -m tests.splats.take --target arm64-smmuv3 --flavour kasan [MISTAKE ...]`` builds a kernel with the flavour
+and the module of mistakes beside this file, boots it once, and makes each mistake of ``samples.yaml`` on a copy. It
+writes ``<arch>-<flavour>-<mistake>.log`` and, as ``.yaml``, what the parser says of it: read both before you commit
+them.
 """
 
 from __future__ import annotations
@@ -49,14 +50,15 @@ _LEAK = "/sys/kernel/debug/kmemleak"
 _RIPE = 5500  # ms until kmemleak speaks of an object; mm/kmemleak.c: MSECS_MIN_AGE
 
 
-def flavours() -> tuple[str, ...]:
-    """Those whose kernels are made to fail."""
-    return tuple(_known())
+def kernels() -> tuple[str, ...]:
+    """The flavours of the kernels that are made to fail; each is made of several, as a rule."""
+    return tuple(_known()["kernels"])
 
 
-def mistakes(flavour: str) -> tuple[str, ...]:
-    """Those that are made on kernels of ``flavour``."""
-    return tuple(_known()[flavour])
+def mistakes(kernel: str) -> tuple[tuple[str, str], ...]:
+    """Flavour and name of those that are made on a kernel of the flavour ``kernel``."""
+    known = _known()
+    return tuple((flavour, name) for flavour in known["kernels"][kernel] for name in known["mistakes"][flavour])
 
 
 def sample(target: str, flavour: str, mistake: str, folder: Path = SAMPLES) -> Path:
@@ -65,8 +67,8 @@ def sample(target: str, flavour: str, mistake: str, folder: Path = SAMPLES) -> P
     return folder / f"{arch}-{flavour}-{mistake.replace('_', '-')}.yaml"
 
 
-def _known() -> dict[str, list[str]]:
-    known: dict[str, list[str]] = yaml.safe_load((_HERE / "samples.yaml").read_text())
+def _known() -> dict[str, dict[str, list[str]]]:
+    known: dict[str, dict[str, list[str]]] = yaml.safe_load((_HERE / "samples.yaml").read_text())
     return known
 
 
@@ -75,7 +77,7 @@ class Failing:
     """A guest that was saved before its first mistake."""
 
     plan: Plan
-    flavour: str
+    kernel: str  # its flavour
     module: Module
     frozen: Frozen
     folder: Path
@@ -107,16 +109,16 @@ def _scan(guest: Session) -> None:
 
 
 @contextlib.contextmanager
-def failing(name: str, flavour: str, tree: str = "debian:7.3") -> Iterator[Failing]:
-    """A saved guest of the target ``name`` on a kernel of ``flavour``, with the module loaded."""
-    target, cache, ui = with_cmdline(targets.load(name), flavour), Cache.default(), Ui(quiet=True)
+def failing(name: str, kernel: str, tree: str = "debian:7.3") -> Iterator[Failing]:
+    """A saved guest of the target ``name`` on a kernel of the flavour ``kernel``, with the module loaded."""
+    target, cache, ui = with_cmdline(targets.load(name), kernel), Cache.default(), Ui(quiet=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splats-")))
         door = Door(folder / "commands.log")
         source = resolve_tree(tree, None, cache, door, ui)
         qemu = ensure_qemu(cache, door, ui, None, target)
         choice = accel.choose(target, qemu, cache, door)
-        workshop = Workshop(target.kernel, target.arch, flavour, cache, door, ui, folder)
+        workshop = Workshop(target.kernel, target.arch, kernel, cache, door, ui, folder)
         built = workshop.build(source, ModuleSources("splats", _HERE / "module", (), ("splats.ko",)), "base")
         if isinstance(built, BuildFailure):
             raise SystemExit("\n".join((built.reason, *built.lines)))
@@ -125,7 +127,7 @@ def failing(name: str, flavour: str, tree: str = "debian:7.3") -> Iterator[Faili
         shot = stack.enter_context(Snapshot(qemu, target, choice.accelerator, guest, "serial", door))
         with Session(plan, folder / "boot", door, shot) as session:
             frozen = session.freeze(None)
-        yield Failing(plan, flavour, built[1], frozen, folder, door)
+        yield Failing(plan, kernel, built[1], frozen, folder, door)
 
 
 def _guest(built: tuple[Kernel, Module], cross: str, cache: Cache, door: Door, ui: Ui, folder: Path) -> Guest:
@@ -156,8 +158,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=SAMPLES)
     parser.add_argument("mistake", nargs="*")
     args = parser.parse_args()
-    with failing(args.target, args.flavour) as guest:
-        for mistake in args.mistake or mistakes(args.flavour):
+    kernel = next(each for each in kernels() if args.flavour in _known()["kernels"][each])
+    with failing(args.target, kernel) as guest:
+        for mistake in args.mistake or _known()["mistakes"][args.flavour]:
             log = guest.console(mistake)
             file, wanted = sample(args.target, args.flavour, mistake, args.out), expectation(log)
             file.with_suffix(".log").write_bytes(log)

@@ -18,15 +18,15 @@ from tests.vm.conftest import ALL
 pytestmark = pytest.mark.skipif(
     not ALL, reason="KERNELS OF EVERY FLAVOUR ARE NOT MADE TO FAIL: set KPH_ALL (make vm-all)"
 )
-CASES = [(target, flavour) for target in targets.known() for flavour in take.flavours()]
+CASES = [(target, kernel) for target in targets.known() for kernel in take.kernels()]
 _SOURCE = Path(take.__file__).parent / "module"
 
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def failing(request: pytest.FixtureRequest) -> Iterator[take.Failing]:
-    target, flavour = request.param
-    if lacking := [each for each in take.mistakes(flavour) if not take.sample(target, flavour, each).exists()]:
-        pytest.skip(f"NO SAMPLES OF {target} {flavour}: {', '.join(lacking)}; python -m tests.splats.take makes them")
+    target, kernel = request.param
+    if lacking := [" ".join(each) for each in take.mistakes(kernel) if not take.sample(target, *each).exists()]:
+        pytest.skip(f"NO SAMPLES OF {target}: {', '.join(lacking)}; python -m tests.splats.take makes them")
     with take.failing(*request.param) as guest:
         yield guest
 
@@ -34,18 +34,18 @@ def failing(request: pytest.FixtureRequest) -> Iterator[take.Failing]:
 def test_what_a_kernel_says_of_each_mistake(failing: take.Failing) -> None:
     """Titles and kinds; frames and lines are the compiler's."""
     differing = {}
-    for mistake in take.mistakes(failing.flavour):
-        wanted = yaml.safe_load(take.sample(failing.plan.target.name, failing.flavour, mistake).read_text())
+    for flavour, mistake in take.mistakes(failing.kernel):
+        wanted = yaml.safe_load(take.sample(failing.plan.target.name, flavour, mistake).read_text())
         found = take.expectation(failing.console(mistake))
         told = [{(splat["kind"], splat["title"]) for splat in each["splats"]} for each in (wanted, found)]
         # What a task that has lost count of its locks stumbles over next is chance.
         if told[0] != told[1] and mistake != "scheduling":
-            differing[mistake] = told
+            differing[flavour, mistake] = told
     assert not differing
 
 
 def test_frames_have_the_lines_of_the_source(failing: take.Failing) -> None:
-    if "inlined" not in take.mistakes(failing.flavour) or failing.flavour == "base":
+    if ("kasan", "inlined") not in take.mistakes(failing.kernel):
         pytest.skip("no mistake inside an inlined function is made on this flavour")
     images = Symbols(failing.plan.guest.kernel, failing.module, failing.plan.target.kernel.cross_compile, Door())
     (splat,) = images.placed(console.read(failing.console("inlined")).splats)
