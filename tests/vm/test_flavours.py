@@ -9,7 +9,7 @@ import pytest
 
 from tests.vm.conftest import ALL, SERIES, Kph
 
-FLAVOURS = ("kasan+ubsan+faults+no-net", "lockdep+leak+no-net")
+FLAVOURS = ("kasan+ubsan+faults+lockdep+no-net", "leak+no-net")
 # docs/findings/smmuv3-unbind-during-fault.md
 SKIPPED = {("arm64-smmuv3", FLAVOURS[0], "race-unbind-and-page-request")}
 LIMIT = 2 * 3600  # seconds; with every cache empty on two slow cores
