@@ -137,7 +137,7 @@ static noinline void splat_refused(void)
 {
 #ifdef CONFIG_FAULT_INJECTION
 	current->fail_nth = 1;
-	kfree(kmalloc(BYTES, GFP_NOWAIT));	/* failslab spares those that may wait */
+	kfree(kmalloc(BYTES, GFP_NOWAIT & ~__GFP_NOWARN));	/* failslab spares those that may wait */
 	current->fail_nth = 0;
 #endif
 }
@@ -148,7 +148,7 @@ static noinline void splat_refused_pages(void)
 	struct page *pages;
 
 	current->fail_nth = 1;
-	pages = alloc_pages(GFP_NOWAIT, 1);
+	pages = alloc_pages(GFP_NOWAIT & ~__GFP_NOWARN, 1);
 	current->fail_nth = 0;
 	if (pages)
 		__free_pages(pages, 1);
