@@ -76,7 +76,7 @@ def served(tmp_path: Path) -> Iterator[tuple[int, SshKeys, _Server]]:
                 transport.add_server_key(host)
                 try:
                     transport.start_server(server=server)
-                except (paramiko.SSHException, EOFError):
+                except (paramiko.SSHException, EOFError, OSError):
                     transport.close()
 
         threading.Thread(target=accept, daemon=True).start()
