@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -21,12 +22,14 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     shot, guest = built(name, channel, folder, door)
     roles = {role: each.device for role, each in targets.load(name).roles.items()}
     with shot:
+        started = time.monotonic()
         with shot.boot(folder / "boot") as vm:
             link = linked(vm, guest)
             assert link.wait_hello(BOOT), vm.console.since(0)[-2000:]
+            boot = time.monotonic() - started
             assert link.call("roles", roles)["ret"] == 0
             before = uptime(link)
             if guest.ssh is not None:
                 link.close()
             print(shot.save(vm))
-        yield Made(shot, guest, roles, before, folder)
+        yield Made(shot, guest, roles, before, boot, folder)

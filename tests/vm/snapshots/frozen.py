@@ -42,6 +42,7 @@ class Made:
     guest: Guest
     roles: dict[str, str]  # role -> device
     uptime: float  # the guest's, shortly before it was saved; seconds
+    boot: float  # seconds from QEMU's start to the agent's hello
     folder: Path
 
     @property

@@ -15,7 +15,8 @@ from harness.machine.snapshot import SnapshotFailed
 from harness.scenario.link import GuestLost
 from tests.vm.snapshots.frozen import Made, transfer, uptime
 
-_SLOW = 1.0  # seconds that no median may take, on however busy a host; quiet ones: 0.1 over serial, 0.5 over SSH
+# Of a boot, which a slow or busy host makes longer as well. Quiet ones: 0.11, 0.07 over serial, 0.40, 0.35 over SSH.
+_PART = {"serial": 0.25, "ssh": 0.7}
 _MEMORY = 1536 << 20  # bytes that a snapshot and two copies may take together
 
 
@@ -66,7 +67,8 @@ def test_twenty_copies_one_after_the_other(made: Made) -> None:
     assert made.shot.saved.state < 4 << 20, "the memory is not in it"
     seconds = [_timed(made, f"row-{number}")[0] for number in range(20)]
     print(f"restore to answer: median {statistics.median(seconds):.3f} s, {min(seconds):.3f} to {max(seconds):.3f}")
-    assert statistics.median(seconds) < _SLOW
+    print(f"boot: {made.boot:.3f} s")
+    assert statistics.median(seconds) < _PART["ssh" if made.guest.ssh else "serial"] * made.boot
 
 
 def test_two_copies_at_a_time(made: Made) -> None:
