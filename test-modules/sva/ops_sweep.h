@@ -48,7 +48,7 @@ struct census {
 
 #define SOON_MS		2000	/* nearly all that is freed late is free then */
 
-/* Milliseconds until all of it is. */
+/* For how many milliseconds this kernel may keep what kfree_rcu() was given. */
 int64_t census_late_ms(void);
 void census_take(struct census *census);	/* waits for what is freed soon */
 /* What has grown since by `least` or more, and does not come back while it waits: its name, or NULL. */

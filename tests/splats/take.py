@@ -152,15 +152,16 @@ def expectation(log: bytes) -> dict[str, Any]:
 
 
 def main() -> int:
+    known = _known()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", default="x86_64-vtd")
-    parser.add_argument("--flavour", default="base")
+    parser.add_argument("--flavour", default="base", choices=known["mistakes"])
     parser.add_argument("--out", type=Path, default=SAMPLES)
     parser.add_argument("mistake", nargs="*")
     args = parser.parse_args()
-    kernel = next(each for each in kernels() if args.flavour in _known()["kernels"][each])
+    kernel = next(each for each, flavours in known["kernels"].items() if args.flavour in flavours)
     with failing(args.target, kernel) as guest:
-        for mistake in args.mistake or _known()["mistakes"][args.flavour]:
+        for mistake in args.mistake or known["mistakes"][args.flavour]:
             log = guest.console(mistake)
             file, wanted = sample(args.target, args.flavour, mistake, args.out), expectation(log)
             file.with_suffix(".log").write_bytes(log)

@@ -26,17 +26,9 @@ from harness.source.git import Git
 from tests.unit.source_tree import BASE, Desk, git, write_tree
 
 SUITE = suites.load_suite("sva")
-
-
 SCENARIO = next(each for each in SUITE.scenarios if each.id == "global-first-bind")
-
-
 CODE, OTHER, TEXT = "drivers/iommu/sva.c", "drivers/iommu/Makefile", "Documentation/sva.rst"
-
-
 OOPS = Splat(SplatKind.OOPS, "Oops in sva_bind", ("sva_bind",), (), 1)
-
-
 # Word in the source -> what a kernel with it does.
 FAILS, CRASHES, ELSE, NO_BUILD, NO_BOOT, LACKS = "FAILS", "CRASHES", "ELSE", "NO_BUILD", "NO_BOOT", "LACKS"
 

@@ -20,8 +20,6 @@ from harness.scenario.schema import Scenario, ScenarioFile, Suite
 from harness.scenario.tuning import Tuning
 
 DATA = Path(__file__).parents[1] / "data" / "scenario"
-
-
 Reply = dict[str, Any]
 
 

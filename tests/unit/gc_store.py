@@ -97,8 +97,6 @@ def elsewhere(code: str, *words: object) -> Iterator[subprocess.Popen[str]]:
 
 
 HOLD = "print('ready', flush=True); sys.stdin.read()"
-
-
 RUN = f"""
 with inuse.run(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else None):
     {HOLD}

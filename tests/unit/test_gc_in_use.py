@@ -1,4 +1,4 @@
-"""kph gc: nothing goes that is in use, and it leaves its folders never."""
+"""kph gc: nothing goes that is in use, or not ours."""
 
 from __future__ import annotations
 
