@@ -252,6 +252,7 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
     UNKNOWN = "unknown"  # one side has no evidence (error, or not run)
     BASE_ONLY = "base only"  # there is no series
+    PATCHED_ONLY = "patched only"  # nothing is wrong on patched, so base was not asked
 
 
 @dataclass(frozen=True)

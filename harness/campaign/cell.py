@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from harness.campaign.side import SideRunner
 
 _SSH_COMMAND = "/init serve"
-_UNREAD = "the series touches no file that the kernel's build reads, so this is the base's kernel, and it was not built"
-_SAME_IMAGE = "kernel and module are the base's, byte for byte"
+_UNREAD = (
+    "the series touches no file that the kernel's build reads, so this is the {other}'s kernel, and it was not built"
+)
+_SAME_IMAGE = "kernel and module are the {other}'s, byte for byte"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +94,9 @@ class CellRun:
         self._workshop: Workshop | None = None
         self._accelerator = ""
         self._agent_key = ""  # content key of the agent
-        self._base: tuple[Tree, tuple[Kernel, Module]] | None = None  # once it is built
+        self._first: tuple[str, Tree, tuple[Kernel, Module]] | None = (
+            None  # the side that was built first: usually base
+        )
         self._facts: dict[str, object] = {}
 
     def build(self, side: str, tree: Tree, pool: ThreadPoolExecutor) -> None:
@@ -104,6 +108,10 @@ class CellRun:
             self._running[side] = pool.submit(lambda: hopeless)
         else:
             self._running[side] = pool.submit(self._guarded, side, work.carry_out)
+
+    def sound(self, side: str) -> bool:
+        """Whether ``side`` by itself gives no reason to test the other one; waits for its suite."""
+        return rows.sound(self._running[side].result())
 
     def reads(self, tree: Tree) -> tuple[frozenset[str], frozenset[str]]:
         """The files of ``tree`` that the builds of its kernel and of its module read, once it was prepared."""
@@ -158,23 +166,24 @@ class CellRun:
     def _built(self, workshop: Workshop, side: str, tree: Tree) -> tuple[tuple[Kernel, Module] | BuildFailure, str]:
         """Kernel and module of ``side``, and what is to be said of them."""
         sources = _module_sources(self._request.suite)
-        base = self._base
-        if base and not self._request.force and not workshop.stored(tree, sources):
+        first = self._first
+        if first and not self._request.force and not workshop.stored(tree, sources):
             with self._ui.phase("reads", side):
-                unread = workshop.unread(base[0], tree, sources)
+                unread = workshop.unread(first[1], tree, sources)
             if unread:
-                self._ui.say(f"{side}: {_UNREAD}")
-                return base[1], _UNREAD
+                note = _UNREAD.format(other=first[0])
+                self._ui.say(f"{side}: {note}")
+                return first[2], note
         with self._slots.busy():
             built = workshop.build(tree, sources, side)
         if isinstance(built, BuildFailure):
             return built, ""
-        if base is None:
-            self._base = (tree, built)
+        if first is None:
+            self._first = (side, tree, built)
             return built, ""
-        (kernel, module), (base_kernel, base_module) = built, base[1]
-        same = kernel.identity == base_kernel.identity and module.identity == base_module.identity
-        return built, _SAME_IMAGE if same else ""
+        (kernel, module), (other, _, (first_kernel, first_module)) = built, first
+        same = kernel.identity == first_kernel.identity and module.identity == first_module.identity
+        return built, _SAME_IMAGE.format(other=other) if same else ""
 
     def _programs(self, side: str, tree: Tree) -> Programs | BuildFailure:
         """The tree's own programs that the suite carries out."""

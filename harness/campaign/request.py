@@ -35,6 +35,7 @@ class Request:
     jobs: int | None = None  # --jobs: guests at a time; None: as many as the machine carries
     tuning: Tuning = field(default_factory=Tuning)  # --seed, --stress
     force: bool = False  # --force: measure also what an earlier run has measured
+    patched_first: bool = False  # --patched-first: the base only where something is wrong on the patched kernel
     options: str = ""  # a fragment of kernel options besides, which need not survive
     sandbox: bool = False  # --sandbox: what the tree makes make run is confined
     known: tuple[Pattern, ...] = ()  # splats that do not count: the suite's and those of --known
@@ -65,6 +66,7 @@ def write(request: Request, file: Path) -> None:
         "seed": request.tuning.seed,
         "stress": request.tuning.stress,
         "force": request.force,
+        "patched_first": request.patched_first,
         "sandbox": request.sandbox,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

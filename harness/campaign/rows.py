@@ -23,24 +23,32 @@ def cell(
 ) -> Cell:
     """What a run says of one target and flavour.
 
-    ``results``: side (base, patched) -> what it did. ``summaries``: id -> summary of the scenarios asked for, in order;
-    outcomes of other ids follow. ``whole`` is the id that stands for all of them when nobody knows any.
+    ``results``: side (base, patched) -> what it did; patched alone when that is sound. ``summaries``: id -> summary of
+    the scenarios asked for, in order; outcomes of other ids follow. ``whole`` is the id that stands for all of them
+    when nobody knows any.
     """
-    base, patched = results["base"], results.get("patched")
-    known = _all_splats(base)
-    rows = tuple(
-        compare.row(
-            summaries.get(name, ""),
-            target,
-            flavour,
-            compare.trusted(_outcome(base, name)),
-            compare.trusted(_outcome(patched, name), known) if patched else None,
-            patched is not None,
-            known,
+    base, patched = results.get("base"), results.get("patched")
+    known = _all_splats(base) if base else ()
+    names = _names(summaries, results.values()) or (whole,)
+    if base is None:
+        assert patched is not None
+        rows = tuple(compare.alone(summaries.get(name, ""), target, flavour, _outcome(patched, name)) for name in names)
+    else:
+        rows = tuple(
+            compare.row(
+                summaries.get(name, ""),
+                target,
+                flavour,
+                compare.trusted(_outcome(base, name)),
+                compare.trusted(_outcome(patched, name), known) if patched else None,
+                patched is not None,
+                known,
+            )
+            for name in names
         )
-        for name in _names(summaries, results.values()) or (whole,)
-    )
-    boot_splats = base.boot_splats if patched is None else splatset.new_splats(known, patched.boot_splats)
+    boot_splats = base.boot_splats if base and patched is None else ()
+    if patched is not None:
+        boot_splats = splatset.new_splats(known, patched.boot_splats)
     verdict, reasons = compare.judge(rows, boot_splats)
     if verdict is Verdict.PASS and patched is not None and not patched.outcomes:
         # It did not build, or ended before its tests, as the base did: alike, but nothing that was tested.
@@ -59,9 +67,14 @@ def cell(
         boot_splats=boot_splats,
         known=tuple(each for result in results.values() for each in result.known),
         facts={**facts, **numbers},
-        notes=_notes(results),
+        notes=(*_notes(results), *_unasked(base, patched)),
         flavour=flavour,
     )
+
+
+def sound(patched: SideResult) -> bool:
+    """Whether the patched kernel gives no reason to ask the base."""
+    return not patched.failure and compare.sound(patched.outcomes, patched.boot_splats)
 
 
 def _notes(results: Mapping[str, SideResult]) -> tuple[str, ...]:
@@ -75,6 +88,14 @@ def _notes(results: Mapping[str, SideResult]) -> tuple[str, ...]:
         for note, named in sides.items()
         for side in (named[:1] if len(named) == len(results) else named)
     )
+
+
+def _unasked(base: SideResult | None, patched: SideResult | None) -> tuple[str, ...]:
+    """What is not known because the base was not asked."""
+    skipped = [outcome for outcome in patched.outcomes if outcome.status is Status.SKIP] if patched else []
+    if base is not None or not skipped:
+        return ()
+    return (f"whether the base can do what {len(skipped)} scenarios were skipped for was not asked (--patched-first)",)
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

@@ -107,14 +107,25 @@ class Validation:
         ]
         with ThreadPoolExecutor(len(runs) * len(sources)) as pool:
             try:
-                for run in runs:
-                    for side, tree in sources.items():
-                        run.build(side, tree, pool)
+                self._build(runs, sources, pool)
                 return tuple(run.cell() for run in runs)
             except BaseException:
                 self._door.close()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _build(self, runs: Sequence[CellRun], sources: Mapping[str, Tree], pool: ThreadPoolExecutor) -> None:
+        """All that is wanted, one after the other; the suites run in ``pool``."""
+        if not (self._request.patched_first and "patched" in sources):
+            for run in runs:
+                for side, tree in sources.items():
+                    run.build(side, tree, pool)
+            return
+        for run in runs:
+            run.build("patched", sources["patched"], pool)
+        for run in runs:
+            if not run.sound("patched"):
+                run.build("base", sources["base"], pool)
 
     def _cell_run(self, target: Target, flavour: str, slots: Slots, qemu: Future[None]) -> CellRun:
         request = self._request

@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--base", metavar="REV", help="revision of a git checkout to test (default: HEAD)")
     add("--series", action="append", default=[], help="mbox, folder of patches, A..B, b4:<message-id>; may be repeated")
     options.add_arguments(parser)
+    add(
+        "--patched-first",
+        action="store_true",
+        help="build and test the base only where something is wrong with the patched kernel",
+    )
     add("--report", action="append", default=[], metavar="FORMAT[=FILE]", help="more reports; may be repeated")
     add("--timings", type=Path, metavar="FILE", help="where the time went, as a trace for Perfetto or chrome://tracing")
     add("--run-dir", type=Path, metavar="DIR", help="where the evidence goes (default: a new folder)")
@@ -52,6 +57,9 @@ def _run(args: argparse.Namespace, ui: Ui) -> int:
     with ui.phase("request"):
         reports = [report.parse_request(text) for text in args.report]
         request = options.request(args, args.base, args.series)
+        if args.patched_first and not args.series:
+            raise UserError("--patched-first needs a series", "without one there is only the base")
+        request = dataclasses.replace(request, patched_first=args.patched_first)
         options.require(request, cache, Door(timeline=ui.timeline))
     folder = _folder(args.run_dir, request.targets)
     ui.say(f"run: {folder}")

@@ -40,9 +40,12 @@ def render(result: RunResult, view: View) -> str:
 
 
 def _tests(cell: Cell, result: RunResult) -> tuple[_Point, ...]:
-    tests = [_parent("base", [_point(row, row.base) for row in cell.rows])]
+    tests = []
+    if words.compared(cell):
+        tests.append(_parent("base", [_point(row, row.base) for row in cell.rows]))
     if result.series is not None:
         tests.append(_parent("patched", [_point(row, row.patched) for row in cell.rows]))
+    if result.series is not None and words.compared(cell):
         tests.append(_parent("change", [_change(row) for row in cell.rows]))
     notes = tuple(f"outside of any scenario: {splat.title}" for splat in cell.boot_splats)
     return (*tests, _verdict("verdict", cell.verdict, words.verdict_of(cell, result), notes))

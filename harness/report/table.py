@@ -27,6 +27,7 @@ STYLES = {
     Change.NEW_PASS: "green",
     Change.UNCHANGED: "dim",
     Change.BASE_ONLY: "",
+    Change.PATCHED_ONLY: "dim",
 }
 _STATUS_STYLES = {
     Status.PASS: "green",
@@ -165,11 +166,11 @@ def _grouped(lines: Iterable[_Line]) -> tuple[tuple[_Line, ...], ...]:
     """Those that ended alike on every target."""
     groups: dict[object, list[_Line]] = {}
     for line in lines:
-        key = tuple(row and (outcome := words.tested(row)) and outcome.status for row in line.rows)
-        groups.setdefault(key, []).append(line)
+        ends = tuple(row and (outcome := words.tested(row)) and outcome.status for row in line.rows)
+        groups.setdefault((line.worst.change, ends), []).append(line)
     return tuple(map(tuple, groups.values()))
 
 
 def _add_group(table: Table, lines: Sequence[_Line], form: _Form) -> None:
     number = f"{len(lines)} scenario{'' if len(lines) == 1 else 's'} (-v lists them)"
-    _cells(table, Text(Change.UNCHANGED.value, "dim"), Text(number, "dim"), lines[0].rows, "", form)
+    _cells(table, Text(lines[0].worst.change.value, "dim"), Text(number, "dim"), lines[0].rows, "", form)

@@ -19,6 +19,7 @@ _WORST_FIRST = (
     Change.NEW_PASS,
     Change.UNCHANGED,
     Change.BASE_ONLY,
+    Change.PATCHED_ONLY,
 )
 _STATUS = (Status.CRASH, Status.HANG, Status.FAIL, Status.ERROR, Status.SKIP, Status.PASS)
 _TOP = 5  # functions of a splat that are shown
@@ -50,7 +51,7 @@ def rank(row: Row) -> tuple[int, int]:
 
 def is_quiet(row: Row) -> bool:
     """Nobody needs to look at this row: passed before and after, or skipped before and after."""
-    if row.change not in (Change.UNCHANGED, Change.BASE_ONLY):
+    if row.change not in (Change.UNCHANGED, Change.BASE_ONLY, Change.PATCHED_ONLY):
         return False
     outcome = tested(row)
     return outcome is not None and outcome.status in (Status.PASS, Status.SKIP) and not splats(row)
@@ -174,6 +175,11 @@ def of_known(known: Known) -> str:
     return f"{known.splat.title}: {known.pattern.reason}{link}"
 
 
+def compared(cell: Cell) -> bool:
+    """Whether the base was tested, too."""
+    return any(row.change is not Change.PATCHED_ONLY for row in cell.rows)
+
+
 def counts(rows: Sequence[Row]) -> dict[Change, int]:
     """How many rows of each change, worst first, those that occur."""
     return {change: number for change in _WORST_FIRST if (number := sum(row.change is change for row in rows))}
@@ -227,8 +233,11 @@ def _found(cell: Cell, series: bool) -> str:
     notes = [f"{skipped} skipped"] if skipped else []
     notes += [f"{shown} failed, which shows the need"] if shown else []
     tail = f" ({', '.join(notes)})" if notes else ""
+    passed = sum(outcome is not None and outcome.status is Status.PASS for outcome in outcomes)
     if not series:
-        passed = sum(outcome is not None and outcome.status is Status.PASS for outcome in outcomes)
         return f"{passed} of {len(cell.rows)} scenarios pass{tail}"
+    if cell.rows and not compared(cell):
+        told = f"{passed} of {len(cell.rows)} scenarios pass with the series"
+        return f"{told}{tail}; none fails, so the base was not tested"
     parts = ", ".join(f"{number} {change.value}" for change, number in counts(cell.rows).items())
     return f"the series makes nothing worse in {len(cell.rows)} scenarios: {parts}{tail}"

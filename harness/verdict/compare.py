@@ -23,6 +23,7 @@ not have, in this scenario or elsewhere; ``worse`` means further up in pass < fa
     bad      bad, not worse                 unchanged
     bad      bad, worse or + new splats     new failure
     bad      bad, but lacks nothing now     new failure    the scenario shows the need for what base lacks
+    not run  pass or skip, nothing is wrong patched only   on the whole kernel: ``sound``
 
 "bad" is fail, hang or crash. Without a series an error still is "unknown".
 
@@ -79,6 +80,18 @@ def compare(base: Outcome | None, patched: Outcome | None, has_series: bool, kno
     if base.lacking and patched.status in _BAD and not patched.lacking:
         return Change.NEW_FAILURE
     return _after_bad(base.status, patched.status, fresh)
+
+
+def sound(outcomes: Sequence[Outcome], boot_splats: Sequence[Splat]) -> bool:
+    """Whether a kernel by itself gives no reason to ask the base: something passed, and nothing else but skips."""
+    statuses = {outcome.status for outcome in outcomes}
+    spoilt = boot_splats or any(outcome.splats for outcome in outcomes)
+    return Status.PASS in statuses <= {Status.PASS, Status.SKIP} and not spoilt
+
+
+def alone(summary: str, target: str, flavour: str, patched: Outcome) -> Row:
+    """The line of the verdict for one scenario of a kernel that is ``sound``."""
+    return Row(patched.scenario, summary, target, flavour, None, patched, Change.PATCHED_ONLY)
 
 
 def _ended(outcome: Outcome | None) -> bool:

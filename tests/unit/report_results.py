@@ -236,6 +236,21 @@ def targets_pass() -> RunResult:
     return _run((_cell("x86_64-vtd", passing().rows), _cell("arm64-smmuv3", passing().rows)))
 
 
+def _sound() -> tuple[Row, ...]:
+    told = [row.patched for row in passing().rows]
+    return tuple(compare.alone("", "x86_64-vtd", "base", each) for each in told if each is not None)
+
+
+def patched_alone() -> RunResult:
+    """Nothing is wrong with the patched kernel, so the base was not asked."""
+    return _result(_sound())
+
+
+def patched_first() -> RunResult:
+    """On one target the base was not asked, on the other it was."""
+    return _run((_cell("x86_64-vtd", _sound()), _cell("arm64-smmuv3", failing().rows)))
+
+
 def targets_differ() -> RunResult:
     """The series fails on one target, of the next there is no evidence; each has a scenario that others lack."""
     ok, bad = (Status.PASS, ""), (Status.FAIL, "step 3: expected ret 0, got ret -28 (ENOSPC)")
@@ -363,6 +378,8 @@ CASES = {
         targets_differ,
         targets_alone,
         flavours_differ,
+        patched_alone,
+        patched_first,
         motive,
         motive_alone,
         known_splats,

@@ -37,6 +37,30 @@ def test_scenarios_come_in_the_order_asked_for() -> None:
     )
 
 
+def alone(patched: SideResult) -> Cell:
+    return rows.cell("t", "base", {"a": "about a", "b": "about b"}, {"patched": patched}, "tcg", {}, "suite")
+
+
+def test_a_patched_kernel_without_its_base() -> None:
+    found = alone(side(("a", "pass"), ("b", "skip")))
+    assert found.verdict is Verdict.PASS and set(changes(found).values()) == {Change.PATCHED_ONLY}
+    assert all(row.base is None and row.patched is not None for row in found.rows)
+    assert found.notes == ("whether the base can do what 1 scenarios were skipped for was not asked (--patched-first)",)
+    assert alone(side(("a", "pass"), ("b", "pass"))).notes == ()
+
+
+def test_what_must_be_asked_of_the_base() -> None:
+    assert rows.sound(side(("a", "pass"), ("b", "skip")))
+    for bad in ("fail", "hang", "crash", "error"):
+        assert not rows.sound(side(("a", "pass"), ("b", bad)))
+    assert not rows.sound(side(("a", "skip"), ("b", "skip"))), "nothing was seen"
+    assert not rows.sound(side())
+    assert not rows.sound(side(("a", "pass"), boot=(WARN,)))
+    assert not rows.sound(side(("a", "pass"), failure="dies in boot"))
+    warned = Outcome("a", Status.PASS, "", 0.1, splats=(WARN,))
+    assert not rows.sound(SideResult((warned,), (), 1, 1.0, ""))
+
+
 def test_a_kernel_that_is_not_built_gives_every_scenario_its_failure() -> None:
     broken = side(otherwise="fail", failure="it does not build")
     found = cell(side(("a", "pass"), ("b", "pass")), broken, asked=("a", "b"))

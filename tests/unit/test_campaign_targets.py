@@ -100,7 +100,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             return None
 
         def unread(self, base: Tree, patched: Tree, suite: object) -> bool:
-            assert (base, patched) == (BASE, PATCHED)
+            assert {base, patched} == {BASE, PATCHED}
             return made.unread
 
     class FakeRunner:
@@ -133,7 +133,9 @@ Go = Callable[..., RunResult]
 
 @pytest.fixture
 def go(world: World, tmp_path: Path) -> Go:
-    def run(*names: str, force: bool = False, flavours: tuple[str, ...] = ("base",)) -> RunResult:
+    def run(
+        *names: str, force: bool = False, flavours: tuple[str, ...] = ("base",), patched_first: bool = False
+    ) -> RunResult:
         known = targets.load("x86_64-vtd")
         suite = suites.load_suite("sva")
         request = Request(
@@ -150,6 +152,7 @@ def go(world: World, tmp_path: Path) -> Go:
             accelerator=None,
             qemu=None,
             force=force,
+            patched_first=patched_first,
         )
         ui = Ui(Console(file=io.StringIO()), quiet=True)
         return Validation(request, tmp_path, Cache(tmp_path / "cache"), ui).run()
@@ -176,6 +179,44 @@ def test_each_flavour_has_kernels_of_its_own_and_a_verdict(world: World, go: Go,
     assert [row.flavour for row in result.rows[:6]] == ["base"] * 2 + ["kasan"] * 2 + ["lockdep+leak"] * 2
     assert {phase.target for phase in result.phases} == {"", *places}
     assert all((tmp_path / name).is_dir() for name in ("a", "a-kasan", "b-lockdep-leak"))
+
+
+def test_the_base_is_not_built_where_the_patched_kernel_is_sound(world: World, go: Go) -> None:
+    world.statuses["b patched"] = Status.FAIL
+    world.meanwhile["a run patched"] = lambda: time.sleep(0.2)
+    result = go("a", "b", "c", patched_first=True)
+    built = [each for each in world.said if "build" in each]
+    assert built == ["a build patched", "b build patched", "c build patched", "b build base"]
+    first, second, third = result.cells
+    assert {row.change for row in (*first.rows, *third.rows)} == {Change.PATCHED_ONLY}
+    assert {row.change for row in second.rows} == {Change.REGRESSED}
+    assert [each.verdict for each in result.cells] == [Verdict.PASS, Verdict.FAIL, Verdict.PASS]
+
+
+def test_what_is_wrong_with_both_kernels_does_not_count_when_the_patched_one_is_first(world: World, go: Go) -> None:
+    world.statuses |= {"a patched": Status.FAIL, "a base": Status.FAIL}
+    result = go("a", patched_first=True)
+    assert result.verdict is Verdict.PASS and {row.change for row in result.cells[0].rows} == {Change.UNCHANGED}
+
+
+def test_a_patched_kernel_that_does_not_build_has_the_base_built(world: World, go: Go) -> None:
+    world.broken = {"a patched"}
+    result = go("a", patched_first=True)
+    assert "a build base" in world.said and result.verdict is Verdict.FAIL
+    assert any("patched: " in reason for reason in result.reasons)
+
+
+def test_trouble_with_the_patched_kernel_is_that_targets_only(world: World, go: Go) -> None:
+    world.trouble["a run patched"] = InfraError("no luck")
+    result = go("a", "b", patched_first=True)
+    assert [each.verdict for each in result.cells] == [Verdict.ERROR, Verdict.PASS]
+    assert "a build base" in world.said and "b build base" not in world.said
+
+
+def test_notes_name_the_side_that_was_built_first(world: World, go: Go) -> None:
+    world.same, world.statuses["a patched"] = True, Status.FAIL
+    result = go("a", patched_first=True)
+    assert "base: kernel and module are the patched's, byte for byte" in result.cells[0].notes
 
 
 def test_qemu_is_built_while_the_sources_are_fetched(world: World, go: Go) -> None:

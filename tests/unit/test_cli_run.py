@@ -39,6 +39,11 @@ def test_seed_and_stress_are_fixed_unless_asked_for() -> None:
     assert len({_options("--seed", "random").seed for _ in range(8)}) > 1
 
 
+def test_a_patched_kernel_first_needs_a_series(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="needs a series"):
+        run.run(_options("--patched-first", "--quiet"))
+
+
 @pytest.mark.parametrize("words", [("--seed", "-1"), ("--seed", "4294967296"), ("--stress", "0"), ("--stress", "1.5")])
 def test_a_seed_or_stress_that_is_none_is_refused(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

@@ -137,6 +137,13 @@ def test_without_a_series() -> None:
     assert all(row["patched"] is None and row["change"] == "base only" for row in document["scenarios"])
 
 
+def test_a_base_that_was_not_asked() -> None:
+    document = _report(results.patched_alone)
+    assert document["series"] is not None and document["verdict"] == "pass"
+    assert {(row["base"], row["change"]) for row in document["scenarios"]} == {(None, "patched only")}
+    assert document["counts"] == {"patched only": 19}
+
+
 def test_hostile_text_is_kept_as_ascii() -> None:
     text = render("json", results.hostile())
     assert text.isascii() and not any((ord(letter) < 32 and letter != "\n") or ord(letter) == 127 for letter in text)

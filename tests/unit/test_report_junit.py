@@ -47,6 +47,12 @@ def test_base_and_patched_are_suites_of_their_own() -> None:
     assert type(verdict.result[0]).__name__ == "Failure" and "2 scenarios regressed" in verdict.result[0].message
 
 
+def test_a_base_that_was_not_asked_has_no_suite() -> None:
+    assert list(_suites(render("junit", results.patched_alone()))) == ["sva.x86_64-vtd.base.patched", "verdict"]
+    sides = ["x86_64-vtd.base.patched", "arm64-smmuv3.base.base", "arm64-smmuv3.base.patched"]
+    assert list(_suites(render("junit", results.patched_first()))) == [*(f"sva.{side}" for side in sides), "verdict"]
+
+
 def test_each_target_has_its_suites_and_its_verdict() -> None:
     suites = _suites(render("junit", results.targets_differ()))
     targets = ("x86_64-vtd", "arm64-smmuv3", "mine")

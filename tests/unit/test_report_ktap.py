@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.model import Verdict
-from harness.report import render
+from harness.report import render, words
 from tests.unit import report_results as results
 
 _RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d+)(?: (?P<name>[^#]*?))?(?: # (?P<data>.*))?$")
@@ -70,6 +70,7 @@ def test_it_is_ktap(case: str) -> None:
     assert len(whole) == len(result.cells) and list(tests)[-1] == "verdict"
     for cell, parts in zip(result.cells, whole, strict=True):
         groups = ["base"] if result.series is None else ["base", "patched", "change"]
+        groups = groups if words.compared(cell) else ["patched"]
         assert [test.name for test in parts] == [*groups, "verdict"]
         for part in parts[:-1]:
             assert len(part.subtests) == len(cell.rows)

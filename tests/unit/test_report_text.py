@@ -48,6 +48,12 @@ def test_the_last_line_is_the_verdict() -> None:
         assert last.startswith(f"Verdict: {start} x86_64-vtd, Linux 7.3.4, suite sva: "), last
 
 
+def test_a_base_that_was_not_asked_is_told_as_such() -> None:
+    text = " ".join(render("text", results.patched_alone()).split())
+    assert "18 of 19 scenarios pass with the series (1 skipped); none fails, so the base was not tested." in text
+    assert "SKIPPED on patched: 1 of 19" in text and "SKIPPED on base" not in text
+
+
 def test_a_failure_that_shows_the_need_is_told_as_such() -> None:
     text = " ".join(render("text", results.motive()).split())
     assert f"motive-one-pasid fail pass fails on base, which shows the need: {results.NO_API}" in text
