@@ -94,9 +94,7 @@ class CellRun:
         self._workshop: Workshop | None = None
         self._accelerator = ""
         self._agent_key = ""  # content key of the agent
-        self._first: tuple[str, Tree, tuple[Kernel, Module]] | None = (
-            None  # the side that was built first: usually base
-        )
+        self._first: tuple[str, Tree, tuple[Kernel, Module]] | None = None  # the side that was built first
         self._facts: dict[str, object] = {}
 
     def build(self, side: str, tree: Tree, pool: ThreadPoolExecutor) -> None:
