@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from harness import schema
-from tests.vm.conftest import ALL, SERIES, Kph
+from tests.vm.conftest import ALL, ROOT, SERIES, Kph
 
 TARGETS = ("x86_64-vtd", "arm64-smmuv3")
 # A cold run of everything must end within half an hour: the kernel of this pair is built by `make vm-all`.
@@ -110,3 +110,17 @@ def test_nothing_but_skips_is_no_evidence(kph: Kph) -> None:
     assert ran.status == 3
     assert {row["base"]["status"] for row in ran.rows().values()} == {"skip"}
     assert "no evidence" in ran.said
+
+
+def test_the_base_is_tested_where_the_patched_kernel_gives_a_reason(kph: Kph) -> None:
+    chosen = ("--scenario", "own-first-bind", "--scenario", "own-overflow", "--patched-first")
+    ran = kph("--series", SERIES, *chosen)
+    assert ran.status == 0 and "none fails, so the base was not tested" in " ".join(ran.said.split())
+    assert {(row["base"], row["change"]) for row in ran.rows().values()} == {(None, "patched only")}
+    mutation = ROOT / "tests/data/mutations/01-range-check-dropped.patch"
+    ran = kph("--series", SERIES, "--series", mutation, *chosen)
+    assert ran.status == 1
+    assert {name: row["change"] for name, row in ran.rows().items()} == {
+        "own-first-bind": "new pass",
+        "own-overflow": "new failure",
+    }
