@@ -35,10 +35,12 @@ echo configured with "$@"
 here=$(cd "$(dirname "$0")" && pwd)
 test "$(cat $here/greeting)" = "hello from us" || { echo "meson.build:1:0: ERROR: patches are missing"; exit 1; }
 test -f $here/hw/misc/kph/kph.c || { echo "ERROR: no device"; exit 1; }
-mkdir -p pc-bios/optionrom
+mkdir -p pc-bios/optionrom "$here/include/qemu"
+echo '[]' > compile_commands.json
 """
 
 NINJA = """#!/bin/sh
+test "$3" = config-poison.h && exit 0
 test -n "$NINJA_RUNS" && echo run >> "$NINJA_RUNS"
 if test -n "$NINJA_FAILS"; then
   printf '[1/2] Compiling C object a.o\\nFAILED: b.o\\n../hw/misc/kph/kph.c:7:1: error: unknown type name frob\\n'
