@@ -16,7 +16,7 @@ LIMIT = 2 * 3600  # seconds; with every cache empty on two slow cores
 
 
 @pytest.mark.timeout(LIMIT + 60)
-@pytest.mark.skipif(not ALL, reason="NOT RUN: builds four kernels and each with the series; make flavours has it")
+@pytest.mark.skipif(not ALL, reason="NOT RUN: builds four kernels; make flavours has it")
 def test_the_reference_series_passes_with_every_flavour_on_every_target(kph: Kph) -> None:
     ran = kph("--series", SERIES, "--flavour", ",".join(FLAVOURS), "--patched-first", target="all", limit=LIMIT)
     assert ran.status == 0
