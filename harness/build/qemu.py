@@ -18,9 +18,8 @@ from pathlib import Path
 
 from harness import data, requirements
 from harness.apt import PrivateApt
-from harness.build import qemu_recipe
+from harness.build import qemu_header, qemu_recipe
 from harness.build.ninja import logged
-from harness.build.qemu_header import precompile
 from harness.build.qemu_recipe import Recipe
 from harness.build.qemu_source import add_ours, find_files, unpack
 from harness.build.toolchain import compiler, compiler_env, compiler_id, jobs
@@ -231,12 +230,10 @@ def _prepare(yard: _Yard, key: str) -> None:
 
 def _build(yard: _Yard) -> None:
     build = yard.work / "build"
-    # ccache keeps nothing of a file with a compiled header unless it is told that macros and times do not matter.
-    env = {**compiler_env(yard.cache), "CCACHE_SLOPPINESS": "pch_defines,time_macros"}
-    precompile(yard.work / "source", build, env, yard.door, yard.log)
-    words = [f"-j{jobs()}", *yard.recipe.targets]
+    env = {**compiler_env(yard.cache), **qemu_header.CCACHE}
+    qemu_header.precompile(yard.work / "source", build, env, yard.door, yard.log)
     logged(
-        ["ninja", "-C", build, *words],
+        ["ninja", "-C", build, f"-j{jobs()}", *yard.recipe.targets],
         what=f"QEMU {yard.recipe.version}",
         cwd=build,
         env=env,

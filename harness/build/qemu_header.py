@@ -15,6 +15,9 @@ from pathlib import Path
 
 from harness.proc import Door
 
+# ccache keeps nothing of a file that takes a compiled header, unless it is told that macros and times do not matter.
+CCACHE = {"CCACHE_SLOPPINESS": "pch_defines,time_macros"}
+
 _HEADER = Path("include/qemu/osdep.h")
 _GENERATED = "config-poison.h"  # what it includes that the build makes
 _LEAST = 8  # files with the same options that are worth it

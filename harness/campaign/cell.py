@@ -109,7 +109,10 @@ class CellRun:
 
     def sound(self, side: str) -> bool:
         """Whether ``side`` by itself gives no reason to test the other one; waits for its suite."""
-        return rows.sound(self._running[side].result())
+        sound = rows.sound(self._running[side].result())
+        if not sound:
+            self._ui.say(f"{side}: not everything passes, so the other side is tested, too")
+        return sound
 
     def reads(self, tree: Tree) -> tuple[frozenset[str], frozenset[str]]:
         """The files of ``tree`` that the builds of its kernel and of its module read, once it was prepared."""
