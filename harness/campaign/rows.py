@@ -95,7 +95,7 @@ def _unasked(base: SideResult | None, patched: SideResult | None) -> tuple[str, 
     skipped = [outcome for outcome in patched.outcomes if outcome.status is Status.SKIP] if patched else []
     if base is not None or not skipped:
         return ()
-    return (f"whether the base can do what {len(skipped)} scenarios were skipped for was not asked (--patched-first)",)
+    return (f"skipped: {len(skipped)}; whether the base has what they need was not asked (--patched-first)",)
 
 
 def _names(summaries: Mapping[str, str], results: Iterable[SideResult]) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def test_a_patched_kernel_without_its_base() -> None:
     found = alone(side(("a", "pass"), ("b", "skip")))
     assert found.verdict is Verdict.PASS and set(changes(found).values()) == {Change.PATCHED_ONLY}
     assert all(row.base is None and row.patched is not None for row in found.rows)
-    assert found.notes == ("whether the base can do what 1 scenarios were skipped for was not asked (--patched-first)",)
+    assert found.notes == ("skipped: 1; whether the base has what they need was not asked (--patched-first)",)
     assert alone(side(("a", "pass"), ("b", "pass"))).notes == ()
 
 
