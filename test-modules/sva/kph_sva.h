@@ -142,6 +142,7 @@ struct kph_sva_counters {
 #define KPH_SVA_RELEASE_MM	_IO(KPH_SVA_MAGIC, 16)
 #define KPH_SVA_SETTLE		_IO(KPH_SVA_MAGIC, 17)	/* mmu_notifier_synchronize() */
 #define KPH_SVA_LIVE		_IOWR(KPH_SVA_MAGIC, 18, struct kph_sva_lives)
+#define KPH_SVA_FREE_LATE	_IO(KPH_SVA_MAGIC, 19)	/* what kfree_rcu() was given is free then */
 #define KPH_SVA_HOLD_MAX	60000u
 
 #endif

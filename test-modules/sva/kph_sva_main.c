@@ -106,6 +106,20 @@ union kph_arg {
 	struct kph_sva_counters counters;
 };
 
+/*
+ * Waits until all that kfree_rcu() was given is free. kvfree_rcu_barrier() does this and is not for modules; the end of a
+ * cache calls it (kmem_cache_destroy(), mm/slab_common.c).
+ */
+static long kph_free_late(void)
+{
+	struct kmem_cache *cache = kmem_cache_create("kph_sva_late", sizeof(long), 0, 0, NULL);
+
+	if (!cache)
+		return -ENOMEM;
+	kmem_cache_destroy(cache);
+	return 0;
+}
+
 static long kph_do_ioctl(struct kph_file *file, unsigned int cmd, union kph_arg *arg,
 			 unsigned long plain)
 {
@@ -147,6 +161,8 @@ static long kph_do_ioctl(struct kph_file *file, unsigned int cmd, union kph_arg 
 	case KPH_SVA_SETTLE:
 		mmu_notifier_synchronize();
 		return 0;
+	case KPH_SVA_FREE_LATE:
+		return kph_free_late();
 	}
 	return -ENOTTY;
 }

@@ -56,14 +56,18 @@ static uint64_t number_in(int fd, const char *after)
 }
 
 /* Older kernels have no sheaves, nor has a cache with slab_debug: what kfree_rcu() was given then waits. */
+static bool has_sheaves(void)
+{
+	static int fd = -2;
+
+	if (fd == -2)
+		fd = open("/sys/kernel/slab/kmalloc-64/sheaf_capacity", O_RDONLY | O_CLOEXEC);
+	return number_in(fd, "") > 0;
+}
+
 int64_t census_late_ms(void)
 {
-	int fd = open("/sys/kernel/slab/kmalloc-64/sheaf_capacity", O_RDONLY | O_CLOEXEC);
-	uint64_t capacity = number_in(fd, "");
-
-	if (fd >= 0)
-		close(fd);
-	return capacity ? SHEAVES_MS : DRAIN_MS;
+	return has_sheaves() ? SHEAVES_MS : DRAIN_MS;
 }
 
 /* What CPUs keep for themselves counts as in use until it is given back. */
@@ -73,14 +77,32 @@ static void shrink(size_t cache)
 		shrink_fds[cache] = -1;
 }
 
+/* Comes before the first take(): gives back what waits for a grace period. */
+static void give_back(void)
+{
+	open_all();
+	for (size_t i = 0; i < CACHES; i++)
+		shrink(i);
+}
+
+/* Asks for what kfree_rcu() keeps. */
+static void free_late(void)
+{
+	int fd = device_open("bare");
+
+	if (fd < 0)
+		return;
+	sva_ioctl(fd, KPH_SVA_FREE_LATE, NULL);
+	close(fd);
+}
+
+/* Shrinks once more, since the first allocation after it takes many in stock, and so gives back for the next one. */
 static void take(struct census *census)
 {
 	uint64_t cpus;
 
-	open_all();
-	/* Once to give back what waits for a grace period, once more since the first allocation takes many in stock. */
-	for (size_t i = 0; i < CACHES; i++)
-		shrink(i);
+	if (!has_sheaves())
+		free_late();
 	settle(SETTLE_MS, &cpus);
 	for (size_t i = 0; i < CACHES; i++) {
 		shrink(i);
@@ -103,6 +125,7 @@ void census_take(struct census *census)
 	struct census now;
 	int quiet = 0;
 
+	give_back();
 	take(census);
 	for (int64_t end = now_ms() + SOON_MS; quiet < QUIET && now_ms() < end; quiet++) {
 		take(&now);
@@ -122,6 +145,7 @@ const char *census_grown(const struct census *before, uint64_t least, int64_t wa
 	const char *name;
 	struct census now;
 
+	give_back();
 	for (;;) {
 		take(&now);
 		name = NULL;
