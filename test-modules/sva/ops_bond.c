@@ -9,8 +9,6 @@
 
 #include "ops_sva.h"
 
-#define FAILSLAB	"/sys/kernel/debug/failslab/"
-#define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc/"
 #define NTH_MAX		INT32_MAX
 #define LIVE_USUAL	16	/* bonds of a device; more cost the kernel a larger allocation */
 
@@ -33,19 +31,6 @@ int64_t sva_unbind(int fd, uint32_t bond, uint32_t *fail_nth)
 	if (fail_nth)
 		*fail_nth = arg.fail_nth;
 	return ret;
-}
-
-/* Without these settings only atomic allocations fail, and each with a call trace on the console. */
-bool failslab_ready(void)
-{
-	return !write_small(FAILSLAB "ignore-gfp-wait", "N") && !write_small(FAILSLAB "verbose", "0");
-}
-
-/* The same for whole pages; by default only two or more at once fail. */
-bool fail_pages_ready(void)
-{
-	return !write_small(FAIL_PAGES "ignore-gfp-wait", "N") && !write_small(FAIL_PAGES "verbose", "0") &&
-	       !write_small(FAIL_PAGES "min-order", "0");
 }
 
 static int64_t op_open(const struct request *req, struct reply *reply)

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which allocations of the kernel can be made to fail. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops_sva.h"
+
+#define FAILSLAB	"/sys/kernel/debug/failslab/"
+#define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc/"
+#define SLAB_FREE	"kmem_cache_free"
+
+/* From the first byte of a function of the kernel to the next function; start 0: there is none of this name. */
+static void find_function(const char *name, uint64_t *start, uint64_t *end)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "re");
+	char line[512], found[256];
+	uint64_t address;
+
+	*start = *end = 0;
+	while (symbols && *end <= *start && fgets(line, sizeof(line), symbols)) {
+		if (sscanf(line, "%" SCNx64 " %*c %255s", &address, found) != 2)
+			continue;
+		if (*start)
+			*end = address;
+		else if (!strcmp(found, name))
+			*start = *end = address;
+	}
+	if (symbols)
+		fclose(symbols);
+	if (*end <= *start)
+		*start = *end = 0;
+}
+
+static void write_address(const char *path, uint64_t address)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, address);
+	write_small(path, text);
+}
+
+/*
+ * With KASAN, each free of an object of a cache with SLAB_TYPESAFE_BY_RCU allocates (CONFIG_SLUB_RCU_DEBUG, mm/slub.c), some
+ * twenty in the exit of a process. These do not fail, where the kernel can tell them by their stack
+ * (CONFIG_FAULT_INJECTION_STACKTRACE_FILTER): nobody is told that they did.
+ */
+static void spare_frees(void)
+{
+	uint64_t start, end;
+	char text[32];
+
+	if (read_small(FAILSLAB "reject-start", text, sizeof(text)) <= 0 || strtoull(text, NULL, 0))
+		return;
+	find_function(SLAB_FREE, &start, &end);
+	write_address(FAILSLAB "reject-end", end);
+	write_address(FAILSLAB "reject-start", start);
+}
+
+/* Without these settings only atomic allocations fail, and each with a call trace on the console. */
+bool failslab_ready(void)
+{
+	spare_frees();
+	return !write_small(FAILSLAB "ignore-gfp-wait", "N") && !write_small(FAILSLAB "verbose", "0");
+}
+
+/* The same for whole pages; by default only two or more at once fail. */
+bool fail_pages_ready(void)
+{
+	return !write_small(FAIL_PAGES "ignore-gfp-wait", "N") && !write_small(FAIL_PAGES "verbose", "0") &&
+	       !write_small(FAIL_PAGES "min-order", "0");
+}
