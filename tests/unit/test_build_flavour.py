@@ -24,11 +24,11 @@ def test_a_flavour_may_have_words_for_the_command_line(name: str) -> None:
 @pytest.mark.parametrize("name", targets.known())
 def test_a_flavour_that_takes_what_a_channel_needs_is_refused(name: str) -> None:
     target = targets.load(name)
-    for flavour in ("base", *(each for each in flavours() if each != "no-net"), "kasan+leak"):
+    for flavour in ("base", *(each for each in flavours() if each != "small"), "kasan+leak"):
         require(target, flavour, "ssh")
-    require(target, "lockdep+no-net", "serial")
-    with pytest.raises(UserError, match=r"ssh needs CONFIG_NET=y, and flavour-no-net\.config has CONFIG_NET=n"):
-        require(target, "lockdep+no-net", "ssh")
+    require(target, "lockdep+small", "serial")
+    with pytest.raises(UserError, match=r"ssh needs CONFIG_NET=y, and flavour-small\.config has CONFIG_NET=n"):
+        require(target, "lockdep+small", "ssh")
 
 
 def test_every_such_file_is_a_flavours() -> None:

@@ -197,12 +197,12 @@ def test_a_cell_that_cannot_be_run_costs_no_other(sky: Sky) -> None:
 
 
 def test_a_plan_says_which_cells_the_file_makes_impossible(sky: Sky) -> None:
-    more = "channel: ssh\nflavours: [base, no-net]"
+    more = "channel: ssh\nflavours: [base, small]"
     with sky.history() as history:
         told = {(each.place.tree, each.place.flavour): each.problem for each in sky.nights(more, history).plan()}
     assert told["one", "base"] == ""
-    assert "--channel ssh needs CONFIG_" in told["one", "no-net"] and "has CONFIG_" in told["two", "no-net"]
-    assert {cell.state for cell in sky.night(more).cells if cell.place.flavour == "no-net"} == {CellState.FAILED}
+    assert "--channel ssh needs CONFIG_" in told["one", "small"] and "has CONFIG_" in told["two", "small"]
+    assert {cell.state for cell in sky.night(more).cells if cell.place.flavour == "small"} == {CellState.FAILED}
     assert len(sky.ran) == 4
 
 

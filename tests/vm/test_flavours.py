@@ -9,7 +9,7 @@ import pytest
 
 from tests.vm.conftest import ALL, SERIES, Kph
 
-FLAVOURS = ("kasan+ubsan+faults+lockdep+no-net", "leak+no-net")
+FLAVOURS = ("kasan+ubsan+faults+lockdep+small", "leak+small")
 # docs/findings/smmuv3-unbind-during-fault.md
 SKIPPED = {("arm64-smmuv3", FLAVOURS[0], "race-unbind-and-page-request")}
 LIMIT = 2 * 3600  # seconds; with every cache empty on two slow cores
@@ -18,8 +18,7 @@ LIMIT = 2 * 3600  # seconds; with every cache empty on two slow cores
 @pytest.mark.timeout(LIMIT + 60)
 @pytest.mark.skipif(not ALL, reason="NOT RUN: builds four kernels; make flavours has it")
 def test_the_reference_series_passes_with_every_flavour_on_every_target(kph: Kph) -> None:
-    # Guests of `leak` wait for what is freed late, so two cores carry more than two of them.
-    options = ("--flavour", ",".join(FLAVOURS), "--patched-first", "--jobs", "4")
+    options = ("--flavour", ",".join(FLAVOURS), "--patched-first")
     ran = kph("--series", SERIES, *options, target="all", limit=LIMIT)
     assert ran.status == 0
     cells = ran.report["targets"]
