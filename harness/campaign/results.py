@@ -88,9 +88,12 @@ class Results:
         return dataclasses.replace(fresh, outcomes=outcomes, notes=(*_notes(known.values(), len(scenarios)), *trouble))
 
     def _longest_first(self, scenarios: Iterable[Scenario]) -> list[Scenario]:
-        """So that no worker is at a long one still when the others are done; new ones keep their order."""
+        """So that no worker is at a long one still when the others are done.
+
+        New ones come after those that were measured, and first those that may take the longest.
+        """
         seconds = self._seconds()
-        return sorted(scenarios, key=lambda scenario: -seconds.get(scenario.id, 0.0))
+        return sorted(scenarios, key=lambda each: (-seconds.get(each.id, 0.0), -(each.spec.limit or 0.0)))
 
     def _digest(self, scenario: Scenario) -> str:
         """Of the scenario's file, and of what it takes from the run."""
