@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -91,7 +92,6 @@ class CellRun:
         self._running: dict[str, Future[SideResult]] = {}
         self._plan_for: Callable[[Guest], Plan] | None = None  # once there is a machine
         self._unusable: KphError | None = None  # why there is none
-        self._workshop: Workshop | None = None
         self._accelerator = ""
         self._agent_key = ""  # content key of the agent
         self._first: tuple[str, Tree, tuple[Kernel, Module]] | None = None  # the side that was built first
@@ -120,17 +120,18 @@ class CellRun:
 
     def stored(self, tree: Tree) -> bool:
         """Whether kernel and module of ``tree`` need not be built."""
-        self._plan_for = self._plan_for or self._machine()
         return self._shop.stored(tree, _module_sources(self._request.suite)) is not None
 
     def settle(self, tree: Tree) -> None:
         """See Workshop.settle."""
         self._shop.settle(tree)
 
-    @property
+    @functools.cached_property
     def _shop(self) -> Workshop:
-        assert self._workshop is not None, "there is no machine yet"
-        return self._workshop
+        request = self._request
+        self._folder.mkdir(parents=True, exist_ok=True)
+        place = (self._target.kernel, self._target.arch, self._flavour)
+        return Workshop(*place, self._cache, self._door, self._ui, self._folder, request.options, request.sandbox)
 
     def cell(self) -> Cell:
         """What came of it; waits for the suites."""
@@ -142,13 +143,8 @@ class CellRun:
     # --- in the order in which it happens ------------------------------------------
     def prepare(self, side: str, tree: Tree) -> Prepared:
         """Build ``side`` and all that its guest needs. Raises UserError and InfraError."""
-        if self._unusable is not None:
-            raise self._unusable  # of the side before; a QEMU that does not build takes its time to say so
-        try:
-            self._plan_for = self._plan_for or self._machine()
-        except KphError as error:
-            self._unusable = error
-            raise
+        if self._qemu.done():  # else the kernel is built meanwhile: neither build keeps all CPUs busy
+            self._machine()
         built, note = self._built(self._shop, side, tree)
         if isinstance(built, BuildFailure):
             failure = built
@@ -156,7 +152,7 @@ class CellRun:
         programs = self._programs(side, tree)
         if isinstance(programs, BuildFailure):
             return Prepared(lambda: _not_built(programs))
-        plan = self._plan_for(self._guest(side, *built, programs))
+        plan = self._machine()(self._guest(side, *built, programs))
         suite = self._suite_of(side, plan, built)
         images = Symbols(*built, self._target.kernel.cross_compile, self._door)
         patterns = known.valid(self._request.known, tree.version, datetime.date.today())
@@ -224,7 +220,17 @@ class CellRun:
         return SideRunner(plan, request.suite, behaviours, side, folder, *more)
 
     def _machine(self) -> Callable[[Guest], Plan]:
-        """QEMU, accelerator and workshop of the target."""
+        """QEMU and accelerator of the target. Raises what it raised for the side before."""
+        if self._unusable is not None:
+            raise self._unusable  # a QEMU that does not build takes its time to say so
+        try:
+            self._plan_for = self._plan_for or self._equipped()
+        except KphError as error:
+            self._unusable = error
+            raise
+        return self._plan_for
+
+    def _equipped(self) -> Callable[[Guest], Plan]:
         request, target = self._request, self._target
         self._folder.mkdir(parents=True, exist_ok=True)  # first: what fails here names it as its evidence
         self._qemu.result()
@@ -233,17 +239,6 @@ class CellRun:
             choice = accel.choose(target, qemu, self._cache, self._door, request.accelerator)
         self._ui.once(f"accelerator: {choice.reason}")
         self._accelerator, self._facts["qemu"] = choice.reason, qemu.version
-        self._workshop = Workshop(
-            target.kernel,
-            target.arch,
-            self._flavour,
-            self._cache,
-            self._door,
-            self._ui,
-            self._folder,
-            request.options,
-            request.sandbox,
-        )
         return lambda guest: Plan(qemu, target, choice, guest, request.channel, _SSH_COMMAND, self._flavour)
 
     def _guest(self, side: str, kernel: Kernel, module: Module, programs: Programs) -> Guest:

@@ -231,7 +231,14 @@ def test_without_a_qemu_no_target_gives_evidence(world: World, go: Go) -> None:
     result = go("a", "b")
     assert [each.verdict for each in result.cells] == [Verdict.ERROR] * 2
     assert [reason for reason in result.reasons if "it does not build" in reason]
-    assert not [each for each in world.said if "build" in each]
+    assert not [each for each in world.said if "run" in each or "qemu" in each]
+
+
+def test_a_kernel_is_built_while_qemu_is(world: World, go: Go) -> None:
+    built = threading.Event()
+    world.meanwhile = {"ahead": lambda: built.wait(5), "a build base": built.set}
+    assert go("a").verdict is Verdict.PASS and built.is_set()
+    assert world.said.index("a build base") < world.said.index("a qemu") < world.said.index("a run base")
 
 
 def test_a_tree_that_is_none_is_told_while_qemu_is_built(world: World, go: Go) -> None:
