@@ -116,6 +116,12 @@ def test_what_takes_long_begins_first(kernel: Kernel, tmp_path: Path) -> None:
     assert [each.scenario for each in again.outcomes] == IDS
 
 
+def test_of_those_never_measured_what_may_take_longest_begins_first(kernel: Kernel, tmp_path: Path) -> None:
+    slow = dataclasses.replace(SCENARIOS[1], spec=SCENARIOS[1].spec.model_copy(update={"limit": 180.0}))
+    go(kernel, tmp_path, [SCENARIOS[0], slow, SCENARIOS[2]])
+    assert kernel.ran == [IDS[1], IDS[0], IDS[2]]
+
+
 def test_another_key_knows_nothing(kernel: Kernel, tmp_path: Path) -> None:
     go(kernel, tmp_path)
     go(kernel, tmp_path, key="other")
