@@ -125,15 +125,20 @@ static void facts(struct reply *reply)
 		add_unnamed(reply);
 }
 
-/* Notifiers, and with them the last references to a dead mm, are freed after an SRCU grace period. */
-static void settle_notifiers(void)
+void bare_ioctl(unsigned long command)
 {
 	int fd = device_open("bare");
 
 	if (fd < 0)
 		return;
-	sva_ioctl(fd, KPH_SVA_SETTLE, NULL);
+	sva_ioctl(fd, command, NULL);
 	close(fd);
+}
+
+/* Notifiers, and with them the last references to a dead mm, are freed after an SRCU grace period. */
+static void settle_notifiers(void)
+{
+	bare_ioctl(KPH_SVA_SETTLE);
 }
 
 static const struct op *const tables[] = {

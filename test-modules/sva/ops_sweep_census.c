@@ -85,24 +85,13 @@ static void give_back(void)
 		shrink(i);
 }
 
-/* Asks for what kfree_rcu() keeps. */
-static void free_late(void)
-{
-	int fd = device_open("bare");
-
-	if (fd < 0)
-		return;
-	sva_ioctl(fd, KPH_SVA_FREE_LATE, NULL);
-	close(fd);
-}
-
 /* Shrinks once more, since the first allocation after it takes many in stock, and so gives back for the next one. */
 static void take(struct census *census)
 {
 	uint64_t cpus;
 
 	if (!has_sheaves())
-		free_late();
+		bare_ioctl(KPH_SVA_FREE_LATE);
 	settle(SETTLE_MS, &cpus);
 	for (size_t i = 0; i < CACHES; i++) {
 		shrink(i);
