@@ -130,8 +130,8 @@ class CellRun:
     def _shop(self) -> Workshop:
         request = self._request
         self._folder.mkdir(parents=True, exist_ok=True)
-        place = (self._target.kernel, self._target.arch, self._flavour)
-        return Workshop(*place, self._cache, self._door, self._ui, self._folder, request.options, request.sandbox)
+        kind = (self._target.kernel, self._target.arch, self._flavour)
+        return Workshop(*kind, self._cache, self._door, self._ui, self._folder, request.options, request.sandbox)
 
     def cell(self) -> Cell:
         """What came of it; waits for the suites."""

@@ -53,7 +53,7 @@ struct bond *bond_get(const struct request *req, struct reply *reply, int64_t *e
 
 /* 0 or -errno. */
 int64_t sva_ioctl(int fd, unsigned long command, void *arg);
-void bare_ioctl(unsigned long command);	/* what concerns no device, where the module is */
+void bare_ioctl(unsigned long command);	/* through the device that no IOMMU knows; nothing without the module */
 int64_t sva_bind(int fd, const struct request *req, struct kph_sva_bind *bind);
 int64_t sva_unbind(int fd, uint32_t bond, uint32_t *fail_nth);
 bool failslab_ready(void);	/* whether allocations can be made to fail; sets it up */
