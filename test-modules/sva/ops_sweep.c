@@ -199,7 +199,7 @@ static int64_t op_sweep(const struct request *req, struct reply *reply)
 	reply_u64(reply, "failed", found.failed);
 	reply_u64(reply, "survived", found.survived);
 	reply_u64(reply, "killed", found.killed);
-reply_u64(reply, "calls", found.calls);
+	reply_u64(reply, "calls", found.calls);
 	reply_text(reply, "kinds", fail_pages_ready() ? "slab and pages" : "slab");
 	return *found.wrong ? reply_fail(reply, EUCLEAN, found.wrong) : 0;
 }
