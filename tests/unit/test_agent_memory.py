@@ -169,6 +169,8 @@ def test_settling_visits_every_cpu(agent: Agent) -> None:
 def test_what_is_not_there_is_said(agent: Agent) -> None:
     assert agent.call("slab", caches="no-such-cache")["errno"] == "ENOENT"
     assert agent.call("slab", caches="../x")["errno"] == "EINVAL"
+    if not Path("/sys/kernel/debug/kmemleak").exists():
+        assert agent.call("scan_leaks")["errno"] == "ENOENT"
     assert agent.call("module_refs", name="no_such_module")["errno"] == "ENOENT"
     assert agent.call("bind", actor="alice", device="no-such-device")["errno"] == "ENODEV"
     assert agent.call("bind", actor="alice", device="../null")["errno"] == "ENODEV"
