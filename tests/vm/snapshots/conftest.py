@@ -25,7 +25,6 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         started = time.monotonic()
         with shot.boot(folder / "boot") as vm:
             link = linked(vm, guest)
-            vm.run()
             assert link.wait_hello(BOOT), vm.console.since(0)[-2000:]
             boot = time.monotonic() - started
             assert link.call("roles", roles)["ret"] == 0
