@@ -239,9 +239,6 @@ class Session:
             self._agent.hello, self.facts = frozen.hello, frozen.facts
             self.call("ping")
         else:
-            if not frozen:
-                leaks.lightened(self._vm, self._plan.guest.kernel)
-                self._vm.run()
             self._boot(started)
             self._introduce()
             self.facts = leaks.hastened(self._vm, self._plan.guest.kernel, self.facts)

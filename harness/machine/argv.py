@@ -39,14 +39,10 @@ def qemu_argv(
     sockets: Sockets,
     ram: Ram | None = None,
 ) -> tuple[str, ...]:
-    """Arguments for a machine that is to boot ``guest`` on ``target``, and waits.
-
-    QEMU connects to sockets on which we already listen.
-    """
+    """Arguments that boot ``guest`` on ``target``; QEMU connects to sockets on which we already listen."""
     return (
         *_machine(qemu, target, accelerator, guest, channel),
         *(_ram(target, ram) if ram else ()),
-        *(("-incoming", "defer") if ram and ram.copy else ("-S",)),  # waits for its state, or for Vm.run
         *("-chardev", f"socket,id=console,path={_value(sockets.console)}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=port,path={_value(sockets.port)}", "-serial", "chardev:port"),
         *("-chardev", f"socket,id=qmp,path={_value(sockets.qmp)}", "-mon", "chardev=qmp,mode=control"),
@@ -110,6 +106,7 @@ def _ram(target: Target, ram: Ram) -> tuple[str, ...]:
     return (
         *("-object", f"memory-backend-file,id=ram,size={target.memory_mib}M,mem-path={_value(ram.file)},{share}"),
         *("-machine", "memory-backend=ram"),
+        *(("-incoming", "defer") if ram.copy else ()),
     )
 
 

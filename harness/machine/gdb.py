@@ -1,7 +1,6 @@
 """Words of a guest's memory, read and written by kernel address through QEMU's gdb server.
 
-As the vCPUs see it, so that nobody need know how an architecture maps its kernel. The guest stands still
-meanwhile, but for its way to a function that it is to stop at.
+As the vCPUs see it, so that nobody need know how an architecture maps its kernel. The guest stands still meanwhile.
 """
 
 from __future__ import annotations
@@ -17,9 +16,6 @@ from harness.machine.vm import Vm
 
 _WAIT = 10.0  # seconds for an answer
 _WORD = 8  # bytes
-_INTERRUPT = b"\x03"  # what stops a guest that goes on; GDB manual, "Interrupts"
-_SP_X86_64 = 7  # place of RSP among the registers of a `g` packet; QEMU, gdb-xml/i386-64bit.xml
-_LR_AARCH64 = 30  # of X30; gdb-xml/aarch64-core.xml
 
 
 class Refused(Exception):
@@ -45,41 +41,9 @@ class Words:
         if self.ask(f"M{address:x},{_WORD}:{struct.pack('<Q', value).hex()}") != "OK":
             raise Refused(f"nothing can be written at {address:#x}")
 
-    def run_to(self, address: int) -> None:
-        """Let the guest go on until a CPU is about to execute ``address``.
-
-        Raises Refused when it stops elsewhere, or has not come there in ten seconds. No breakpoint stays.
-        """
-        # A breakpoint of the hardware, since nothing need be mapped there yet. Its length matters to no CPU of ours.
-        where = f"1,{address:x},1"
-        if self.ask(f"Z{where}") != "OK":
-            raise Refused(f"no breakpoint can be set at {address:#x}")
-        try:
-            stopped = self.ask("c")
-        except TimeoutError:
-            self._peer.sendall(_INTERRUPT)
-            stopped = self._answer()
-        self.ask(f"z{where}")
-        if not stopped.startswith("T05"):
-            raise Refused(f"the guest stopped before {address:#x}: {stopped}")
-
-    def return_address(self, arch: str) -> int:
-        """Where a function returns to that the guest is about to begin. Raises Refused when that cannot be told."""
-        registers = self.ask("g")
-        place = (_LR_AARCH64 if arch == "aarch64" else _SP_X86_64) * 2 * _WORD
-        try:
-            (value,) = struct.unpack("<Q", bytes.fromhex(registers[place : place + 2 * _WORD]))
-        except (ValueError, struct.error) as error:
-            raise Refused("the guest's registers cannot be read") from error
-        assert isinstance(value, int)
-        return value if arch == "aarch64" else self.read(value)
-
     def ask(self, command: str) -> str:
         """The answer to one packet of the remote serial protocol."""
         self._peer.sendall(b"$%s#%02x" % (command.encode(), sum(command.encode()) % 256))
-        return self._answer()
-
-    def _answer(self) -> str:
         while True:
             begin, end = self._rest.find(b"$"), self._rest.find(b"#")
             if 0 <= begin < end and len(self._rest) >= end + 3:

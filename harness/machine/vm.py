@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from qemu.qmp.error import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 from qemu.qmp.protocol import ConnectError
 
@@ -33,7 +32,7 @@ _COMMAND = 30.0  # seconds for QEMU's answer to a command on its monitor
 
 
 class Vm:
-    """One QEMU process with console, agent port, monitor and trace log; one that boots waits for ``run``.
+    """One QEMU process with console, agent port, monitor and trace log.
 
     Raises InfraError on entry when QEMU does not start.
     """
@@ -146,11 +145,6 @@ class Vm:
         with contextlib.suppress(OSError, EOFError, ConnectError, RuntimeError):
             if self._monitor is not None:
                 self._monitor.close()
-
-    def run(self) -> None:
-        """Let a machine that boots begin, if it has not: nothing of its kernel has run before."""
-        with contextlib.suppress(QMPError, OSError):  # it has ended by itself, as ``ended`` will say
-            self.qmp("cont")
 
     def qmp(self, command: str, **arguments: Any) -> Any:
         """Run one QMP command. Raises what qemu.qmp raises on refusal."""

@@ -98,7 +98,7 @@ def test_a_copy_is_the_same_machine_with_private_memory(chosen: target.Target, c
     files = [next(word for word in words if word.startswith("memory-backend-file")) for words in (booted, copied)]
     path = f"memory-backend-file,id=ram,size={chosen.memory_mib}M,mem-path=/shm/a,,b/memory"
     assert files == [f"{path},share=on", f"{path},share=off,readonly=on,rom=off"]
-    at = plain.index("-S")
+    at = plain.index("-chardev")
     both = ("-object", "FILE", "-machine", "memory-backend=ram")
     assert tuple("FILE" if word == files[0] else word for word in booted) == (*plain[:at], *both, *plain[at:])
     assert tuple("FILE" if word == files[1] else word for word in copied) == (
@@ -106,7 +106,7 @@ def test_a_copy_is_the_same_machine_with_private_memory(chosen: target.Target, c
         *both,
         "-incoming",
         "defer",
-        *plain[at + 1 :],
+        *plain[at:],
     )
 
 
