@@ -15,9 +15,10 @@ def test_a_flavour_may_have_words_for_the_command_line(name: str) -> None:
     target = targets.load(name)
     assert with_cmdline(target, "base") == target
     leak = with_cmdline(target, "leak")
-    assert leak.kernel.cmdline == (*target.kernel.cmdline, "slab_debug=F")
+    words = ("slab_debug=F;-,kmemleak_object,kmemleak_scan_area", "slab_nomerge")
+    assert leak.kernel.cmdline == (*target.kernel.cmdline, *words)
     both = with_cmdline(target, "kasan+leak")
-    assert both.kernel.cmdline == (*target.kernel.cmdline, "kasan_multi_shot", "slab_debug=F")
+    assert both.kernel.cmdline == (*target.kernel.cmdline, "kasan_multi_shot", *words)
     assert leak.kernel.model_copy(update={"cmdline": target.kernel.cmdline}) == target.kernel
 
 
