@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"	/* there if the kernel looks for leaks */
 #define LINE_MAX_BYTES	65536	/* of one protocol line with its newline */
 #define FIELDS_MAX	32	/* of one request */
 #define ARGS_MAX	20	/* that one operation may declare */

@@ -19,7 +19,6 @@
 #include "agent.h"
 
 #define READ_MAX	8192
-#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define KMEMLEAK_MS	5500	/* MSECS_MIN_AGE of mm/kmemleak.c, and what a tick is late */
 #define SLEEP_MAX_MS	600000
 #define MARK_US		5000	/* long for a system call to begin, short for a scan of the memory */

@@ -12,7 +12,6 @@
 #define FAILSLAB	"/sys/kernel/debug/failslab/"
 #define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc/"
 #define SLAB_FREE	"kmem_cache_free"
-#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define CACHES		"/sys/kernel/slab/"
 #define OF_KMEMLEAK	"kmemleak_"	/* how the names of its caches begin, mm/kmemleak.c */
 
