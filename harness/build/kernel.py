@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.build import artifact, cmdfiles, kconfig, module, reads
+from harness.build import artifact, cmdfiles, hosttools, kconfig, module, reads
 from harness.build import flavour as flavours
 from harness.build.configure import Configuration
 from harness.build.make import BuildFailure, Built, make
@@ -28,6 +28,7 @@ from harness.source.checkout import checkout, settle
 from harness.ui import Ui
 
 _SPACE = 4.0  # GiB for a work tree, an output directory and the compiler cache
+_BUILT = ".kph-built"  # in an output directory: names the kernel that it holds, when it is whole
 _NO_MODULE = Module("", ())
 
 
@@ -119,7 +120,7 @@ class Workshop:
         out = folder / f"out-{self._arch}-{self._flavour}"
         slot = Slot(folder / "work", out, self._recipe, compiler_env(self._cache), self._sandbox)
         out.mkdir(exist_ok=True)
-        built = out / ".kph-built"  # names the kernel that the output directory holds, when it is whole
+        built = out / _BUILT
         entry = self._entry(tree)
         with self._ui.phase("checkout", side):
             checkout(tree, slot.work, self._door)
@@ -141,6 +142,7 @@ class Workshop:
             return made_module if isinstance(made_module, BuildFailure) else (kernel, made_module)
 
     def _make_kernel(self, tree: Tree, slot: Slot, side: str) -> Built | BuildFailure:
+        hosttools.adopt(slot.out, self._beside(slot.out))
         failure = self._configuration.ensure(slot, tree, side)
         if failure:
             return failure
@@ -155,6 +157,11 @@ class Workshop:
             if cold:
                 write_whole(steps, str(made.steps).encode())
         return made
+
+    def _beside(self, out: Path) -> list[Path]:
+        """The other output directories of its work tree that are whole, first those for the same architecture."""
+        whole = (file.parent for file in out.parent.glob(f"out-*/{_BUILT}") if file.parent != out)
+        return sorted(whole, key=lambda other: (not other.name.startswith(f"out-{self._arch}-"), other.name))
 
     def _make(
         self, slot: Slot, what: str, log: str, argv: Sequence[str | Path], expected: int = 0

@@ -74,6 +74,7 @@ FILES = {
     "tools/testing/selftests/Makefile": "all:\n",
     "arch/other/kernel/head.c": "int head;\n",
 }
+_RECIPE = KernelRecipe(make_arch="x86_64", fragments=("tiny",), goal="vmlinux", image="vmlinux", cmdline=())
 _MODULE = "#include <linux/bind.h>\n#include <generated/autoconf.h>\nint one(void) { return bind() + CONFIG_TINY; }\n"
 
 
@@ -101,7 +102,8 @@ class Yard:
         module.mkdir()
         (module / "one.c").write_text(_MODULE)
         (module / "Kbuild").write_text("seen := $(shell grep -c y $(srctree)/include/linux/asked.h)\n")
-        return Yard(desk, repo, Suite("one", module, (), ("one.ko",)), _shop(desk, folder, sandbox), Path())
+        shop = Workshop(_RECIPE, "x86_64", "base", desk.cache, desk.door, desk.ui, folder, sandbox=sandbox)
+        return Yard(desk, repo, Suite("one", module, (), ("one.ko",)), shop, Path())
 
     def tree(self, **changes: str | None) -> Tree:
         """The tree with other contents in some files, __ for / and _dot_ for . in their names; None: without it."""
@@ -120,6 +122,14 @@ class Yard:
         git(self.repo, "reset", "-q", "--hard", "HEAD~")
         return self.desk.tree(self.repo, "wanted")
 
+    def other_shop(self, arch: str, flavour: str = "base") -> Workshop:
+        """Builds kernels of other options from the same trees, in an output directory of its own."""
+        folder = self.repo.parent
+        (folder / "flavour-leak.config").write_text("CONFIG_LEAK=y\n")
+        return Workshop(
+            _RECIPE, arch, flavour, self.desk.cache, self.desk.door, self.desk.ui, folder, f"CONFIG_{arch}=y\n"
+        )
+
     def asked(self) -> list[str]:
         """What make was asked for since the last time."""
         goals = next(iter(self.desk.cache.room("slots").glob("*/out-*/goals")), None)
@@ -128,8 +138,3 @@ class Yard:
         found = goals.read_text().split()
         goals.unlink()
         return found
-
-
-def _shop(desk: Desk, folder: Path, sandbox: bool) -> Workshop:
-    recipe = KernelRecipe(make_arch="x86_64", fragments=("tiny",), goal="vmlinux", image="vmlinux", cmdline=())
-    return Workshop(recipe, "x86_64", "base", desk.cache, desk.door, desk.ui, folder, sandbox=sandbox)

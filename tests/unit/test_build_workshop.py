@@ -11,6 +11,7 @@ import pytest
 
 from harness import data, inuse
 from harness.build import elf
+from harness.build.kernel import Workshop
 from harness.build.make import BuildFailure
 from harness.campaign import gc
 from harness.errors import InfraError, UserError
@@ -26,8 +27,8 @@ def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
     return Yard.at(tmp_path)
 
 
-def built(yard: Yard, tree: Tree) -> tuple[Kernel, Module]:
-    made = yard.shop.build(tree, yard.suite, "base")
+def built(yard: Yard, tree: Tree, shop: Workshop | None = None) -> tuple[Kernel, Module]:
+    made = (shop or yard.shop).build(tree, yard.suite, "base")
     assert not isinstance(made, BuildFailure), made.log.read_text()
     return made
 
@@ -140,6 +141,20 @@ def test_a_configuration_that_came_out_the_same_keeps_its_time(yard: Yard) -> No
     before = config.stat().st_mtime_ns
     built(yard, yard.tree(init__Makefile="obj-y := main.o\n"))
     assert "configure" in yard.asked() and config.stat().st_mtime_ns == before
+
+
+def test_the_hosts_programs_come_from_a_finished_build_of_the_same_architecture(yard: Yard) -> None:
+    tree = yard.tree()
+    slots = yard.desk.cache.room("slots", tree.lineage)
+    for arch, program in (("aarch64", "theirs"), ("x86_64", "ours")):
+        built(yard, tree, yard.other_shop(arch))
+        (slots / f"out-{arch}-base/scripts/fixdep").write_text(program)
+    unfinished = slots / "out-x86_64-a/scripts"
+    unfinished.mkdir(parents=True)
+    (unfinished / "fixdep").write_text("half")
+    shop = yard.other_shop("x86_64", flavour="leak")
+    built(yard, tree, shop)
+    assert (slots / "out-x86_64-leak/scripts/fixdep").read_text() == "ours"
 
 
 def test_an_option_that_is_lost_is_asked_for_each_time(yard: Yard) -> None:
