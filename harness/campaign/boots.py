@@ -61,6 +61,8 @@ class Boots:
             return self.last
 
     def _note(self, session: Session) -> None:
+        if not self.seconds:
+            session.drain()
         with self._lock:
             if not self.seconds:
                 self.seconds, self.splats = session.boot_seconds, session.splats()

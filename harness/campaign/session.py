@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from harness.scenario.needs import FLAVOUR
 
 _LAST_WORDS = 3.0  # seconds for the console to end after a panic
 _REPLY = 15.0  # seconds for the first requests
+_CONSOLE = 10.0  # seconds of the guest's time for its console to print what the kernel has said, on a fast guest
 
 
 class Session:
@@ -79,6 +81,7 @@ class Session:
         """
         assert isinstance(self._start, Snapshot)
         hello = self._agent.hello or {}
+        self.drain()
         self._disconnect()
         self._start.save(self._vm)
         return Frozen(self._start, hello, self.facts, self.boot_seconds, measured)
@@ -86,6 +89,25 @@ class Session:
     def spread(self) -> AbstractContextManager[None]:
         """See Vm.spread."""
         return self._vm.spread()
+
+    def drain(self, scale: float = 1.0) -> bool:
+        """Have the console print all that the kernel has said so far; False if that takes too long.
+
+        Serial consoles print in a thread of their own, so what a system call was told of may come after its return;
+        warnings and panics alone are printed at once (CON_NBCON in drivers/tty/serial/8250/8250_core.c and
+        amba-pl011.c; kernel/printk/nbcon.c). Records are printed in order: the last one is ours.
+        """
+        word, limit = f"kph: all is said, {secrets.token_hex(4)}", _CONSOLE * scale
+        printed, until = self._vm.console.coming(word), self.now() + limit
+        try:
+            if self.call("write_file", {"path": "/dev/kmsg", "text": f"<6>{word}\n"}, deadline=limit)["ret"] < 0:
+                return False
+        except (GuestLost, GuestTimeout) as error:
+            return isinstance(error, GuestLost)  # a dead kernel has printed what it could
+        while not printed.wait(0.05):
+            if self.now() > until:
+                return False
+        return True
 
     def halt(self) -> None:
         """Stop a copy whose scenario is over, if ``rewind`` can make it pristine again.

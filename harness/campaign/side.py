@@ -150,6 +150,7 @@ class SideRunner:
         except GuestLost as lost:
             status, reason = Status.CRASH, guest.last_words(lost=True) or str(lost)
         else:
+            guest.drain(scale(guest))
             return own.found, None
         if fault := guest.host_fault():
             status, reason = Status.ERROR, fault

@@ -35,6 +35,7 @@ class Console:
         self.prompt = threading.Event()  # set when each byte must be seen at once: verdicts depend on it
         self._watch = ConsoleWatch()
         self._tail = _Tail()  # what came after HEAD
+        self._sought: _Sought | None = None
         self._lock = threading.Lock()
         self._peer: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -44,6 +45,14 @@ class Console:
         self._peer = peer
         self._thread = threading.Thread(target=self._read, args=(peer,), daemon=True, name="console")
         self._thread.start()
+
+    def coming(self, word: str) -> threading.Event:
+        """Set as soon as ``word`` comes, from here on, or the console ends; until then no other can be waited for."""
+        with self._lock:
+            self._sought = _Sought(word.encode())
+            if self.closed.is_set():
+                self._sought.over.set()
+            return self._sought.over
 
     def join(self, seconds: float) -> None:
         """Wait until everything that was sent has been read."""
@@ -97,7 +106,10 @@ class Console:
                 self.prompt.wait(_PAUSE)
             with contextlib.suppress(OSError):  # a full disk: what is on it is the evidence
                 sink.write(self._tail.since(0))
-        self.closed.set()
+        with self._lock:
+            self.closed.set()
+            if self._sought:
+                self._sought.over.set()
 
     def _take(self, peer: socket.socket, sink: io.FileIO) -> bool:
         """Wait for what comes next; False at the end."""
@@ -109,6 +121,8 @@ class Console:
                 chunk = peer.recv(65536)
                 self._keep(sink, chunk)
                 self._watch.feed(chunk)
+                if self._sought:
+                    self._sought.feed(chunk)
         except (OSError, ValueError):  # closed by us
             return False
         return bool(chunk)
@@ -123,6 +137,21 @@ class Console:
                 sink.write(chunk[:room])
         if len(chunk) > room:
             self._tail.add(chunk[room:])
+
+
+class _Sought:
+    """What somebody waits for on the console; it may come in pieces."""
+
+    def __init__(self, word: bytes) -> None:
+        self.over = threading.Event()
+        self._word = word
+        self._before = b""
+
+    def feed(self, chunk: bytes) -> None:
+        text = self._before + chunk
+        if self._word in text:
+            self.over.set()
+        self._before = text[-len(self._word) :]
 
 
 class _Tail:

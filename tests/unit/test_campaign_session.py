@@ -1,7 +1,8 @@
-"""A guest is taken for the kernel that was built only if it says so itself."""
+"""A guest is taken for the kernel that was built only if it says so itself; what it says is read to the end."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from harness.campaign.session import Session
 from harness.channel.agent import PROTOCOL
 from harness.errors import InfraError
-from harness.scenario.link import GuestLost
+from harness.scenario.link import GuestLost, GuestTimeout
 
 
 def introduced(built: str, **hello: object) -> dict[str, Any]:
@@ -45,3 +46,60 @@ def test_the_kernel_with_our_build_id_is_ours() -> None:
 def test_any_other_is_not(built: str, hello: dict[str, object]) -> None:
     with pytest.raises(InfraError, match="not the kernel with build id"):
         introduced(built, **{"protocol": PROTOCOL, "release": "7.3.4-kph", "init": "ok", **hello})
+
+
+class Speaker:
+    """A guest that has something left to say when it is asked for its last record."""
+
+    def __init__(self, *, answer: int | Exception = 0, prints: bool = True) -> None:
+        self.asked: list[Mapping[str, object]] = []
+        self.time = 0.0
+        self._answer, self._prints = answer, prints
+        self._word = ""
+
+    def session(self) -> Session:
+        session = Session.__new__(Session)
+        vm: Any = SimpleNamespace(console=self, clock=self)
+        link: Any = self
+        session._vm, session._link = vm, link
+        return session
+
+    def coming(self, word: str) -> Any:
+        self._word = word
+        return SimpleNamespace(wait=self._wait)
+
+    def call(self, op: str, args: Mapping[str, object], actor: str | None, deadline: float) -> Mapping[str, Any]:
+        assert op == "write_file" and args["path"] == "/dev/kmsg" and self._word in str(args["text"])
+        self.asked.append(args)
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return {"ret": self._answer}
+
+    def now(self) -> float:
+        return self.time
+
+    def _wait(self, seconds: float) -> bool:
+        """The console's thread gets to print at the third look."""
+        self.time += seconds
+        return self._prints and self.time > 2.5 * seconds
+
+
+@pytest.mark.parametrize(
+    ("guest", "drained"),
+    [
+        (Speaker(), True),
+        (Speaker(prints=False), False),
+        (Speaker(answer=-2), False),
+        (Speaker(answer=GuestTimeout("no answer")), False),
+        (Speaker(answer=GuestLost("kernel panic")), True),
+    ],
+    ids=["printed", "prints without end", "no such file", "does not answer", "is dead, and says so otherwise"],
+)
+def test_the_console_is_waited_for(guest: Speaker, drained: bool) -> None:
+    assert guest.session().drain() is drained and len(guest.asked) == 1
+    assert guest.time < 11
+
+
+def test_on_a_slow_guest_it_is_waited_for_longer() -> None:
+    guest = Speaker(prints=False)
+    assert not guest.session().drain(3.0) and 30 < guest.time < 31

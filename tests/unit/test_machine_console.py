@@ -122,3 +122,24 @@ def test_a_full_disk_does_not_stop_the_reader(tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to(full)
     seen = _flooded(tmp_path, b"x" * 10_000, b"\nKernel panic - not syncing: no space\n")
     assert seen.panic() == "no space"
+
+
+def test_a_word_is_waited_for_until_it_comes_whole_or_the_console_ends(tmp_path: Path) -> None:
+    guest, ours = socket.socketpair()
+    with guest, ours:
+        seen = Console(tmp_path / "log")
+        seen.prompt.set()
+        seen.start(ours)
+        guest.sendall(b"a word before its time\n")
+        _until(seen, 23)
+        word = seen.coming("word")
+        for piece in (b"another wo", b"r", b"k"):
+            guest.sendall(piece)
+            assert not word.wait(0.02)
+        for piece in (b"; a w", b"or", b"d\n"):
+            guest.sendall(piece)
+        assert word.wait(5)
+        never = seen.coming("never")
+        assert not never.wait(0.02)
+        guest.shutdown(socket.SHUT_WR)
+        assert never.wait(5) and seen.coming("after the end").is_set()

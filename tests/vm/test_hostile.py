@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.campaign.session import Session
 from harness.machine import console
+from harness.machine import target as targets
+from tests.splats import take
 from tests.vm.conftest import ALL, ROOT, Kph
 
 BROKEN = ROOT / "tests/data/broken"
@@ -49,6 +52,22 @@ def test_a_kernel_that_reboots(kph: Kph) -> None:
     assert ran.status == 1
     row = _patched(ran.report, "global-first-bind")
     assert row["status"] == "crash" and "powered off or rebooted" in str(row["reason"])
+
+
+@pytest.mark.parametrize("target", targets.known())
+def test_what_a_kernel_says_last_is_read(target: str, tmp_path: Path) -> None:
+    """Its console prints in a thread of its own, which is behind when the last call of a scenario returns."""
+    with (
+        take.failing(target, "base") as made,
+        Session(made.plan, tmp_path, made.door, made.frozen) as guest,
+    ):
+        begin = guest.mark()
+        guest.call("sysrq", {"key": "t"})
+        guest.call("write_file", {"path": "/dev/kmsg", "text": "<3>BUG: the last word\n"})
+        assert "the last word" not in guest.console_since(begin), "too little was said before it"
+        assert guest.drain()
+        guest.halt()
+        assert "BUG: the last word" in guest.console_since(begin)
 
 
 def _machines(folder: Path) -> list[int]:
