@@ -93,9 +93,9 @@ class Session:
     def drain(self, scale: float = 1.0) -> bool:
         """Have the console print all that the kernel has said so far; False if that takes too long.
 
-        Serial consoles print in a thread of their own, so what a system call was told of may come after its return;
-        warnings and panics alone are printed at once (CON_NBCON in drivers/tty/serial/8250/8250_core.c and
-        amba-pl011.c; kernel/printk/nbcon.c). Records are printed in order: the last one is ours.
+        Serial consoles print in a thread of the kernel, so what it said in a system call may come after the return;
+        WARN, oops, panic and lockdep alone print at once (drivers/tty/serial/8250/8250_core.c and amba-pl011.c:
+        CON_NBCON; kernel/printk/nbcon.c). Records are printed in order, and the last one is ours.
         """
         word, limit = f"kph: all is said, {secrets.token_hex(4)}", _CONSOLE * scale
         printed, until = self._vm.console.coming(word), self.now() + limit

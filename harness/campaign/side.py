@@ -141,6 +141,7 @@ class SideRunner:
         try:
             own.run(carried)
         except StepFailed as failed:
+            guest.drain(scale(guest))
             status, reason = Status.FAIL, f"{'' if own.label else 'before the tests: '}{failed}"
         except AgentRefused as refused:
             status, reason = Status.ERROR, f"the agent does not understand {refused}"

@@ -37,11 +37,18 @@ GOOD: Story = {
 class FakeGuest:
     boot_seconds = 1.0
     fault = ""
+    drained = False
+    answers = True
 
     def __init__(self, evidence: Path) -> None:
         self.evidence = evidence
 
+    def drain(self, scale: float = 1.0) -> bool:
+        self.drained = True
+        return True
+
     def splats(self) -> tuple[Splat, ...]:
+        assert self.drained or not self.answers
         return ()
 
     def blocked_tasks(self) -> None: ...
@@ -72,6 +79,7 @@ def _result(
             said.append(f"{carried.program} on {self._guest.evidence.name}")
             names, error = story[carried.program]
             self.found = [Outcome(name, Status.PASS, "", 0.0) for name in names]
+            self._guest.answers = not isinstance(error, GuestLost | GuestTimeout)
             if error is not None:
                 self.label, self.at = ("", "") if isinstance(error, StepFailed) else (carried.program, "the last line")
                 raise error

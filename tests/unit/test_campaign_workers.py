@@ -78,6 +78,7 @@ class FakeSession:
 
     def __init__(self, plan: object, evidence: Path, door: object, start: object = None) -> None:
         self.evidence, self.start = evidence, start
+        self.drained = False
 
     def __enter__(self) -> FakeSession:
         MADE.meet(f"enter {self.evidence.name}")
@@ -98,7 +99,12 @@ class FakeSession:
         self.halted = False
         MADE.meet(f"rewind {self.evidence.name}")
 
+    def drain(self) -> bool:
+        self.drained = True
+        return True
+
     def splats(self) -> tuple[Splat, ...]:
+        assert self.drained
         return ()
 
     def host_fault(self) -> str:

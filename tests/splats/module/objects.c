@@ -78,8 +78,11 @@ static noinline void splat_double_rcu(void)
 {
 	struct thing *own = thing();
 
+	/* The first is not carried out before the second is refused. */
+	rcu_read_lock();
 	call_rcu(&own->rcu, forget);
 	call_rcu(&own->rcu, forget);
+	rcu_read_unlock();
 }
 
 static noinline void splat_two_cpus(void)
