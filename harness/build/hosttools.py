@@ -1,8 +1,8 @@
 """The host's programs of a kernel build, taken from an output directory beside: conf, fixdep, modpost, objtool.
 
-They are the same for every configuration, and compiling them anew costs a minute of CPU time with objtool. make itself
-sees whether what it finds is what it would make, by times and by the command in each ``.cmd`` file; what it would make
-with other words, as for another architecture, it makes again.
+They are the same for every configuration, and with objtool they are most of what comes before the first object of a
+kernel (kernel-configs/README.md). make itself sees whether what it finds is what it would make, by times and by the
+command in each ``.cmd`` file; what it would make with other words, as for another architecture, it makes again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def adopt(out: Path, others: Iterable[Path]) -> None:
 
     All of them were built from the work tree of ``out``, and no make runs in them.
     """
+    scratch = out / _SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)  # of one that was cut off
     found = next((other for other in others if (other / _FOLDERS[0]).is_dir()), None)
     if found is None or any((out / name).exists() for name in _FOLDERS):
         return
-    scratch = out / _SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
     for name in _FOLDERS:
         if (found / name).is_dir():
             shutil.copytree(found / name, scratch / name, symlinks=True, ignore=_of_the_kernel)
