@@ -20,7 +20,9 @@ from harness.scenario.tuning import Tuning
 
 TRIES = 3  # of a scenario whose machine ends by a fault of the host
 _USUAL_BOOT = 3.0  # seconds of the guest's time; one that takes longer is slow, and gets longer deadlines
-_CUT = "the console had more to print when the scenario was over: what came late is not known"
+_CUT = (
+    "the console does not come to an end, so what the kernel said last is not known: see console.log, and run it again"
+)
 _LOST = (Status.CRASH, Status.HANG, Status.ERROR)  # outcomes after which the guest is not used again
 
 
@@ -80,8 +82,8 @@ class OneScenario:
         if outcome.status is Status.HANG:
             guest.blocked_tasks()
         elif outcome.status not in _LOST:
-            if not guest.drain(scale(guest)):
-                outcome = dataclasses.replace(outcome, advice=(*outcome.advice, _CUT))
+            if not guest.drain(scale(guest)) and outcome.status is Status.PASS:
+                outcome = dataclasses.replace(outcome, status=Status.ERROR, reason=_CUT)
             guest.halt()  # from here on nothing more can happen to it
         words = guest.last_words(lost=outcome.status is Status.CRASH)
         host_fault = guest.host_fault()
