@@ -37,7 +37,7 @@ def content_key(sources: str, recipe: KernelRecipe, compiler: str, wanted: kconf
     neither does the kernel command line, which is the machine's.
     """
     made = (recipe.make_arch, recipe.cross_compile, recipe.goal, recipe.image)
-    return digest(_RECIPE, sources, *made, compiler, kconfig.render(wanted))
+    return digest(_RECIPE, sources, *made, compiler, kconfig.render(wanted), *kconfig.cflags(wanted))
 
 
 def load(entry: Path) -> Kernel | None:

@@ -61,6 +61,16 @@ def render(wanted: Wanted) -> str:
     )
 
 
+def cflags(wanted: Wanted) -> tuple[str, ...]:
+    """Flags for the compiler that the options ask for without having them, for make's ``KCFLAGS``.
+
+    DWARF that is to be small (``CONFIG_DEBUG_INFO_REDUCED``) tells lines and functions, inlined ones too, and nothing
+    of variables, which no splat names: ``-g1``. scripts/Makefile.debug of the tree has no option for it.
+    """
+    value, fragment = wanted.get("CONFIG_DEBUG_INFO_REDUCED", ("n", ""))
+    return ("-g1",) if value == "y" and fragment else ()
+
+
 def lost(wanted: Wanted, config: str) -> tuple[Lost, ...]:
     """Options of ``wanted`` that ``config`` (a .config's text) does not have with the value asked for.
 

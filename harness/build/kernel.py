@@ -112,13 +112,15 @@ class Workshop:
         return self._cache.room("kernels") / self.key(tree)
 
     def _modules(self, suite: Suite) -> Modules:
-        made_by = (self._recipe.make_arch, self._recipe.cross_compile, self._tools, kconfig.render(self._wanted))
+        options = (kconfig.render(self._wanted), *kconfig.cflags(self._wanted))
+        made_by = (self._recipe.make_arch, self._recipe.cross_compile, self._tools, *options)
         return Modules.of(suite, made_by, self._cache)
 
     def _build(self, tree: Tree, suite: Suite, side: str) -> tuple[Kernel, Module] | BuildFailure:
         folder = self._cache.room("slots", tree.lineage)
         out = folder / f"out-{self._arch}-{self._flavour}"
-        slot = Slot(folder / "work", out, self._recipe, compiler_env(self._cache), self._sandbox)
+        cflags = kconfig.cflags(self._wanted)
+        slot = Slot(folder / "work", out, self._recipe, compiler_env(self._cache), cflags, self._sandbox)
         out.mkdir(exist_ok=True)
         built = out / _BUILT
         entry = self._entry(tree)

@@ -92,7 +92,7 @@ class ProgramShop:
         # Apart from the kernel's output: neither build changes what the other finds.
         out = folder / f"headers-{self._target.arch}"
         out.mkdir(exist_ok=True)
-        slot = Slot(folder / "work", out, self._target.kernel, compiler_env(self._cache), self._sandbox)
+        slot = Slot(folder / "work", out, self._target.kernel, compiler_env(self._cache), sandbox=self._sandbox)
         with self._ui.phase("checkout", side):
             checkout(tree, slot.work, self._door)
         if not (slot.work / self._wanted.folder).is_dir():

@@ -33,6 +33,7 @@ class Slot:
     out: Path  # what make makes of it
     recipe: KernelRecipe
     compiler_env: Mapping[str, str]
+    cflags: tuple[str, ...] = ()  # for the compiler, after those of the tree
     sandbox: bool = False  # what the tree makes make run is confined
 
     @property
@@ -48,6 +49,7 @@ class Slot:
             *([f"CROSS_COMPILE={cross}"] if cross else []),
             f"CC={compiler(f'{cross}gcc')}",
             f"LOCALVERSION={LOCAL_VERSION}",
+            *([f"KCFLAGS={' '.join(self.cflags)}"] if self.cflags else []),
             *words,
         ]
 

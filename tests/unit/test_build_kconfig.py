@@ -37,6 +37,13 @@ def test_a_lost_option_names_its_fragment() -> None:
         kconfig.require(wanted, "", "base kernel 7.3")
 
 
+def test_small_dwarf_is_without_variables() -> None:
+    asked = "CONFIG_DEBUG_INFO_DWARF5=y\nCONFIG_DEBUG_INFO_REDUCED=y\n"
+    assert kconfig.cflags(kconfig.merge({"f.config": asked})) == ("-g1",)
+    assert kconfig.cflags(kconfig.merge({"f.config": "CONFIG_DEBUG_INFO_DWARF5=y\n"})) == ()
+    assert kconfig.cflags(kconfig.beside({}, asked)) == (), "it may be lost, and -g1 alone would make DWARF"
+
+
 def test_every_fragment_begins_with_what_it_is_for() -> None:
     files = sorted(data.folder("kernel-configs").glob("*.config"))
     assert files
