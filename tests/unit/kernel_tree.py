@@ -22,7 +22,7 @@ SUBLEVEL = 4
 EXTRAVERSION =
 # $(call compile,object,source,its .cmd file): the tree's paths are absolute, those of the output directory relative
 deps = sed 's/^[^ ]*://; s/\\$$//' d | xargs -n 1 printf '  %s \\\n'
-compile = cd $(O) && gcc -c -fno-pie -MMD -MF d -I$(CURDIR)/include -Iinclude -o $1 $2 && \
+compile = cd $(O) && gcc -c -fno-pie $(KCFLAGS) -MMD -MF d -I$(CURDIR)/include -Iinclude -o $1 $2 && \
 	{ echo "source_$1 := $2"; echo "deps_$1 := \\"; $(deps); } > $3
 
 ifdef M
