@@ -41,8 +41,8 @@ Kph = Callable[..., Ran]
 
 
 def argv(*words: str | Path) -> list[str]:
-    """A ``kph`` command line of this checkout."""
-    return [sys.executable, "-m", "harness.cli.main", *map(str, words)]
+    """A ``kph`` command line of this checkout. It is asked to end when the test's process ends, whatever ended that."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "harness.cli.main", *map(str, words)]
 
 
 def call(*words: str | Path, root: Path = ROOT, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
