@@ -6,10 +6,13 @@ Two tests run beside each other, as most of them wait for half of their time. Wh
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +20,9 @@ from typing import Any
 
 import pytest
 
-from tests.vm import room
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERIES = ROOT / "examples/driver-owned-pasid/v2.mbox"
-LIMIT = 2400  # seconds; the first run of all builds QEMU and a kernel, perhaps after one that another test has built
+LIMIT = 1700  # seconds; the first run of all builds QEMU and a kernel
 ALL = "KPH_ALL" in os.environ  # `make vm-all`: also what is too slow for every `make test`
 
 
@@ -94,9 +95,21 @@ def kph(tmp_path: Path) -> Kph:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Fixtures and test wait for those of other processes where either wants to be alone. No deadline counts that."""
-    with room.entered(alone=item.get_closest_marker("alone") is not None):
+    """Fixtures and test wait for those of other processes where one of the two wants to be alone. No deadline counts that."""
+    with _room(alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+@contextlib.contextmanager
+def _room(alone: bool) -> Generator[None]:
+    """A lock that any number of tests hold at once, or one that is alone. Who waits for it lets nobody pass."""
+    folder = Path(tempfile.gettempdir(), f"kph-tests-vm-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "room").open("w") as room:
+        with (folder / "door").open("w") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
