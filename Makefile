@@ -15,9 +15,8 @@
 .PHONY: help run test setup lint unit vm vm-all mutations flavours qemu-patches bench steady clean distclean
 
 BIN := .venv/bin
+# Unit tests run beside each other. Tests with kernels do not: each of them keeps two guests busy.
 UNIT := $(BIN)/pytest tests/unit --numprocesses auto
-# Two at a time, whatever the machine: each keeps as many guests busy as there are CPUs, for half of its time.
-VM := $(BIN)/pytest --numprocesses 2 --dist worksteal
 SERIES := examples/driver-owned-pasid/v2.mbox
 
 help:
@@ -28,7 +27,7 @@ run: setup
 
 test: lint
 	@$(UNIT) $(ARGS)
-	@$(VM) tests/vm $(ARGS)
+	@$(BIN)/pytest tests/vm $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check --quiet .
@@ -39,7 +38,7 @@ unit: setup
 	@$(UNIT) $(ARGS)
 
 vm: setup
-	@$(VM) tests/vm $(ARGS)
+	@$(BIN)/pytest tests/vm $(ARGS)
 
 vm-all: setup
 	@KPH_ALL=1 KPH_ALL_MUTATIONS=1 $(BIN)/pytest tests/vm $(ARGS)

@@ -1,19 +1,12 @@
-"""Runs ``kph`` as a user does, on real kernels; caches are shared, evidence goes to the test's own folder.
-
-Two tests run beside each other, as most of them wait for half of their time. What measures time or memory is marked
-``alone``, and runs while no other does.
-"""
+"""Runs ``kph`` as a user does, on real kernels; caches are shared, evidence goes to the test's own folder."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,25 +84,6 @@ def kph(tmp_path: Path) -> Kph:
         return Ran(done.returncode, done.stdout, folder)
 
     return run
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Fixtures and test wait for those of other processes where one of the two wants to be alone. No deadline counts that."""
-    with _room(alone=item.get_closest_marker("alone") is not None):
-        return (yield)
-
-
-@contextlib.contextmanager
-def _room(alone: bool) -> Generator[None]:
-    """A lock that any number of tests hold at once, or one that is alone. Who waits for it lets nobody pass."""
-    folder = Path(tempfile.gettempdir(), f"kph-tests-vm-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "room").open("w") as room:
-        with (folder / "door").open("w") as door:
-            fcntl.flock(door, fcntl.LOCK_EX)
-            fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -99,7 +99,6 @@ def _watched(of: str) -> Iterator[list[int]]:
         thread.join()
 
 
-@pytest.mark.alone
 def test_two_workers_take_little_memory(kph: Kph, tmp_path: Path) -> None:
     with _watched(str(tmp_path)) as seen:
         assert kph("--series", SERIES, "--jobs", "2", "--scenario", "!sweep-[!o]*", "--scenario", "!race-*").status == 0
@@ -107,7 +106,6 @@ def test_two_workers_take_little_memory(kph: Kph, tmp_path: Path) -> None:
     assert len(seen) > 50 and 200 << 20 < max(seen) < MEMORY
 
 
-@pytest.mark.alone
 def test_copies_cost_less_than_boots(kph: Kph) -> None:
     """Not the benchmark, which wants a quiet machine; but where this does not hold, copies are not worth their code."""
     words = ("--scenario", "data-a*", "--scenario", "data-n*", "--jobs", "1")

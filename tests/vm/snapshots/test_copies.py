@@ -15,8 +15,6 @@ from harness.machine.snapshot import SnapshotFailed
 from harness.scenario.link import GuestLost
 from tests.vm.snapshots.frozen import Made, transfer, uptime
 
-pytestmark = pytest.mark.alone
-
 # Of a boot, which a slow or busy host makes longer as well. Quiet ones: 0.11, 0.07 over serial, 0.40, 0.35 over SSH.
 _PART = {"serial": 0.25, "ssh": 0.7}
 _MEMORY = 1536 << 20  # bytes that a snapshot and two copies may take together

@@ -14,8 +14,6 @@ from harness.machine.vm import Vm
 from harness.scenario.link import GuestTimeout
 from tests.vm.snapshots.frozen import Made, linked, transfer, uptime
 
-pytestmark = pytest.mark.alone
-
 _SLOW = 0.5  # seconds that no median may take, on however busy a host; a quiet one: 0.012
 _RAM = {"x86_64": 0, "aarch64": 0x40000000}  # where the machine's memory begins
 
