@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fnmatch
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,11 +54,7 @@ def load_suite(name: str, root: Path | None = None) -> Suite:
     root = root or data.folder("test-modules")
     if name not in known_suites(root):
         raise UserError(unknown("suite", name, known_suites(root)), f"known suites: {', '.join(known_suites(root))}")
-    problems: list[Problem] = []
-    suite = _read_suite(root, name, problems)
-    if suite is None or problems:
-        raise _complaint(problems)
-    return suite
+    return _loaded(root, name, _state(root, name), flavours())
 
 
 def select(suite: Suite, patterns: Sequence[str]) -> tuple[Scenario, ...]:
@@ -150,7 +147,24 @@ def coverage(suite: Suite) -> dict[str, tuple[str, ...]]:
 
 
 # --- reading --------------------------------------------------------------------
-def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
+def _state(root: Path, name: str) -> frozenset[tuple[Path, int, int]]:
+    """The files that the suite is read from; one that was edited gives another state."""
+    files = [*root.glob("*/ops.yaml"), root / name / "suite.yaml", *(root / name / "scenarios").glob("*.yaml")]
+    stats = ((file, file.stat()) for file in files if file.exists())
+    return frozenset((file, stat.st_mtime_ns, stat.st_size) for file, stat in stats)
+
+
+@functools.lru_cache(maxsize=16)  # a night asks once for each of its cells
+def _loaded(root: Path, name: str, _state: frozenset[tuple[Path, int, int]], names: tuple[str, ...]) -> Suite:
+    """``load_suite`` as long as the files are in that state, and the flavours have these ``names``."""
+    problems: list[Problem] = []
+    suite = _read_suite(root, name, names, problems)
+    if suite is None or problems:
+        raise _complaint(problems)
+    return suite
+
+
+def _read_suite(root: Path, name: str, names: tuple[str, ...], problems: list[Problem]) -> Suite | None:
     folder = root / name
     document, spec = _read(folder / "suite.yaml", root, SuiteFile, problems)
     if document is None or spec is None:
@@ -161,7 +175,7 @@ def _read_suite(root: Path, name: str, problems: list[Problem]) -> Suite | None:
     operations, common = _read_operations(files, root, problems)
     if problems:  # without them every step would look wrong
         return None
-    world = World(spec, operations, common, flavours())
+    world = World(spec, operations, common, names)
     problems += check_suite(document, world)
     suite = Suite(name, folder, spec, operations, common)
     files = sorted((folder / "scenarios").glob("*.yaml"))

@@ -160,3 +160,17 @@ def test_a_problem_names_the_nearest_line_that_there_is() -> None:
     assert isinstance(read, yamlfile.Document)
     assert str(read.problem(("a", 0, "c", "d"), "no")) == "f:2: a[0].c.d: no"
     assert str(read.problem((), "no")) == "f:1: no"
+
+
+def test_a_suite_is_read_once_until_a_file_of_it_changes(root: Path) -> None:
+    first = load_suite("demo", root)
+    assert load_suite("demo", root) is first
+    scenario = root / "demo/scenarios" / f"{first.scenarios[0].id}.yaml"
+    scenario.write_text(scenario.read_text().replace("summary: ", "summary: now "))
+    second = load_suite("demo", root)
+    assert second.scenarios[0].spec.summary == f"now {first.scenarios[0].spec.summary}"
+    shutil.copy(scenario, scenario.with_name("added.yaml"))
+    assert "added" in {each.id for each in load_suite("demo", root).scenarios}
+    (root / "agent/ops.yaml").write_text("ops: {}\n")
+    with pytest.raises(UserError):
+        load_suite("demo", root)
