@@ -83,8 +83,7 @@ class SideRunner:
     def _carry_out(self, scenarios: Sequence[Scenario], frozen: Frozen | None, found: dict[str, Outcome]) -> None:
         workers = Workers(self._crew, frozen)
         try:
-            with self._slots.turn():
-                workers.run(scenarios)
+            workers.run(scenarios)
         finally:
             found |= workers.found
 

@@ -1,8 +1,8 @@
 """How much runs at a time: guests of all kernels together, and builds beside them.
 
 A guest that starves looks like one that hangs, so no more of them are busy than
-the CPUs and the memory carry; and the suites of two kernels go one after the
-other, so that no more machines are kept than that either.
+the CPUs and the memory carry; and there are no more workers, each of which keeps a
+machine, than that either: the next kernel's begin as those of the last one end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Slots:
     def __init__(self, number: int) -> None:
         self.number = number
         self._free = threading.Semaphore(number)
-        self._turn = threading.Lock()
+        self._workers = threading.Semaphore(number)  # serves those first who have waited longest
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
@@ -31,9 +31,9 @@ class Slots:
             yield
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """The scenarios of one kernel; waits until those of another are over."""
-        with self._turn:
+    def worker(self) -> Iterator[None]:
+        """A worker on any kernel; waits until another one's scenarios are over."""
+        with self._workers:
             yield
 
 

@@ -67,7 +67,7 @@ class Workers:
                 worker.result()
 
     def _work(self, lane: str) -> None:
-        with self._crew.ui.timeline.lane(lane), ExitStack() as guests:
+        with self._crew.slots.worker(), self._crew.ui.timeline.lane(lane), ExitStack() as guests:
             guest: Session | None = None
             while (scenario := self._next()) is not None:
                 try:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +39,8 @@ class World:
     def __init__(self) -> None:
         self.ran: list[tuple[str, str]] = []  # (guest's folder, scenario)
         self.running = self.most = 0
-        self.guests = 0  # alive
+        self.guests = self.most_guests = 0  # alive
+        self.meeting: threading.Barrier | None = None  # where each scenario waits for the others
         self.ssh = False  # whether copies connect anew
         self.skips: set[str] = set()  # scenarios that can tell nothing on this kernel
         self.rewinds = True  # whether a copy can be taken back
@@ -84,6 +86,7 @@ class FakeSession:
         MADE.meet(f"enter {self.evidence.name}")
         with MADE.lock:
             MADE.guests += 1
+            MADE.most_guests = max(MADE.most_guests, MADE.guests)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -131,6 +134,8 @@ class FakeOne:
             MADE.running += 1
             MADE.most = max(MADE.most, MADE.running)
         time.sleep(0.02)
+        if MADE.meeting:
+            MADE.meeting.wait()
         with MADE.lock:
             MADE.running -= 1
         guest.halted = copied and MADE.rewinds
@@ -158,12 +163,13 @@ def told() -> io.StringIO:
 @pytest.fixture
 def go(world: World, tmp_path: Path, told: io.StringIO) -> Go:
     def run(
-        jobs: int, scenarios: Sequence[Any] = SCENARIOS, *, snapshot: bool = True, ssh: object = None
+        jobs: int | Slots, scenarios: Sequence[Any] = SCENARIOS, *, snapshot: bool = True, ssh: object = None
     ) -> SideResult:
         choice = SimpleNamespace(accelerator=None)
         plan: Any = SimpleNamespace(qemu=None, target=None, guest=SimpleNamespace(ssh=ssh), channel=None, choice=choice)
         ui = Ui(Console(file=told, width=200))
-        runner = SideRunner(plan, SUITE, {}, "base", tmp_path, Door(), ui, Slots(jobs), snapshot)
+        slots = Slots(jobs) if isinstance(jobs, int) else jobs
+        runner = SideRunner(plan, SUITE, {}, "base", tmp_path, Door(), ui, slots, snapshot)
         return runner.run(scenarios)
 
     return run
@@ -218,6 +224,23 @@ def test_what_can_tell_nothing_needs_no_guest(world: World, go: Go, snapshot: bo
 def test_boots_go_on_beside_each_other(world: World, go: Go) -> None:
     assert go(2, snapshot=False).boots == len(IDS)
     assert world.most == 2 and len(set(_guests(world))) == len(IDS)
+
+
+@pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2), (3, 3)])
+def test_two_kernels_have_no_more_guests_than_one_may_have(world: World, go: Go, jobs: int, most: int) -> None:
+    slots = Slots(jobs)
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda _: go(slots, snapshot=False), range(2)))
+    assert all([each.scenario for each in result.outcomes] == IDS for result in results)
+    assert world.most <= world.most_guests <= most
+
+
+def test_one_scenario_on_two_kernels_runs_on_both_at_a_time(world: World, go: Go) -> None:
+    world.meeting = threading.Barrier(2, timeout=5)
+    slots = Slots(2)
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda _: go(slots, SCENARIOS[:1]), range(2)))
+    assert [each.outcomes[0].status for each in results] == [Status.PASS] * 2
 
 
 def test_a_single_scenario_needs_no_copy(world: World, go: Go) -> None:
