@@ -22,7 +22,7 @@ class Slots:
     def __init__(self, number: int) -> None:
         self.number = number
         self._free = threading.Semaphore(number)
-        self._workers = threading.Semaphore(number)  # serves those first who have waited longest
+        self._workers = threading.Semaphore(number)  # who has waited longest comes first
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:

@@ -135,7 +135,10 @@ def watched(of: str) -> Iterator[list[int]]:
 
 def _memory(of: str) -> int:
     """Bytes that processes which name ``of`` on their command lines have for themselves, and files in shared memory."""
-    total = sum(file.stat().st_blocks * 512 for place in places() for file in place.glob("kph-memory-*/*"))
+    total = 0
+    for file in (file for place in places() for file in place.glob("kph-memory-*/*")):
+        with contextlib.suppress(OSError):  # it goes with its kernel's last worker
+            total += file.stat().st_blocks * 512
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, StopIteration, ValueError):
             if entry.name.isdigit() and of in (entry / "cmdline").read_bytes().decode(errors="replace"):
