@@ -81,7 +81,7 @@ def kph(tmp_path: Path) -> Kph:
 
     ``fresh``: nothing is taken from earlier runs. ``limit``: seconds after which it is killed.
     """
-    return runs(tmp_path)
+    return _runs(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -91,13 +91,11 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
     junit, ktap = folder / "r.xml", folder / "r.ktap"
     reports = [word for report in (f"junit={junit}", f"ktap={ktap}", "text") for word in ("--report", report)]
     with watched(str(folder)) as looks:
-        ran = runs(folder)("--series", SERIES, *reports, target="all")
+        ran = _runs(folder)("--series", SERIES, *reports, target="all")
     return Everything(ran.status, ran.said, ran.folder, junit, ktap, tuple(looks))
 
 
-def runs(folder: Path) -> Kph:
-    """What ``kph`` is, with run directories in ``folder``."""
-
+def _runs(folder: Path) -> Kph:
     def run(
         *words: str | Path,
         tree: str = "debian:7.3",

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.vm.conftest import ROOT, Kph, Ran, runs
+from tests.vm.conftest import ROOT, Kph, Ran
 
 BROKEN = ROOT / "tests/data/broken"
-RUN = {  # patch -> scenarios
-    "panic-in-early-boot": "global-*",
-    "hang-in-boot": "global-*",
-    "bind-never-returns": "global-first-bind",
-}
 SOON = 30.0  # seconds from the event to the report
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Ran]:
-    """What came of each. They run at a time: most of theirs they wait for what does not come."""
-
-    folder = tmp_path_factory.mktemp("broken")
-
-    def run(name: str) -> Ran:
-        return runs(folder)("--series", BROKEN / f"{name}.patch", "--scenario", RUN[name], name=name)
-
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(RUN, pool.map(run, RUN), strict=True))
 
 
 def _scenario_seconds(ran: Ran) -> float:
@@ -48,8 +28,8 @@ def _scenario_seconds(ran: Ran) -> float:
         ("hang-in-boot", "hang", "hangs in boot"),
     ],
 )
-def test_a_kernel_that_does_not_boot(broken: Mapping[str, Ran], patch: str, status: str, reason: str) -> None:
-    ran = broken[patch]
+def test_a_kernel_that_does_not_boot(kph: Kph, patch: str, status: str, reason: str) -> None:
+    ran = kph("--series", BROKEN / f"{patch}.patch", "--scenario", "global-*")
     assert ran.status == 1
     for row in ran.rows().values():
         assert row["base"]["status"] == "pass"
@@ -59,9 +39,9 @@ def test_a_kernel_that_does_not_boot(broken: Mapping[str, Ran], patch: str, stat
     assert reason in ran.said
 
 
-def test_a_bind_that_never_returns(broken: Mapping[str, Ran]) -> None:
+def test_a_bind_that_never_returns(kph: Kph) -> None:
     """Every scenario that binds hangs; the one that does not still passes, in a machine of its own."""
-    ran = broken["bind-never-returns"]
+    ran = kph("--series", BROKEN / "bind-never-returns.patch", "--scenario", "global-first-bind")
     assert ran.status == 1
     row = ran.rows()["global-first-bind"]
     assert row["patched"]["status"] == "hang" and "bind" in row["patched"]["reason"]
