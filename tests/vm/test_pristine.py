@@ -68,7 +68,7 @@ def test_what_went_wrong_has_the_logs_of_its_own_guest(kph: Kph) -> None:
     assert '"narrow"' in requests
 
 
-def test_two_workers_take_little_memory(everything: Everything) -> None:
+def test_workers_take_little_memory(everything: Everything) -> None:
     """Of all scenarios, and with the memory of each kernel's frozen guest."""
     workers = usual(256)
     print(f"{max(everything.looks) >> 20} MiB at most, {len(everything.looks)} looks, {workers} workers")
