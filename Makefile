@@ -5,7 +5,7 @@
 #   make setup   only set up      make lint | unit | vm   parts of make test
 #   make vm-all      the tests with real kernels, everything: also what is too slow for each make test
 #   make mutations   every mutation of the reference series and the SMMU's driver (make test runs some of them)
-#   make flavours    the reference series with every flavour on every target (builds four kernels; the base only if one of them fails)
+#   make flavours    the reference series with every flavour on every target (builds two kernels; the base only if one of them fails)
 #   make qemu-patches   leave out, in turn, the patches to QEMU that can be (builds QEMU a dozen times)
 #   make bench       measure speed, memory and disk beside make and virtme-ng; ARGS="--only a,b --runs 5" (an hour)
 #   make steady      the same run fifty times over, half of them on a loaded host (docs/steadiness.md)
