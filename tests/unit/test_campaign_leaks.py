@@ -12,6 +12,7 @@ from tests.unit.fake_machine import Machine, vm
 
 ADDRESS = 0xFFFFFFFF81234560
 TABLE, POOL, END = ADDRESS + 0x100, ADDRESS + 0x1000, ADDRESS + 0x3000
+LOCKDEP = END
 LINEAR, STACKS, SHADOW_OFFSET = 0xFFFF888000000000, 0xC200000, 0xDFFFFC0000000000
 SHADOW = 0xE000000  # the first of the shadow's blocks
 OBJECT = 0xF0  # bytes of one, with lockdep
@@ -98,9 +99,29 @@ def test_without_kasan_nothing_is_left_out(tmp_path: Path) -> None:
     assert machine.memory[place] == TRACKED and "memsave" not in machine.said
 
 
+@pytest.mark.parametrize(("option", "wanted"), [("CONFIG_LOCKDEP=y\n", 0), ("", 1)])
+def test_lockdep_is_switched_off_where_it_is(tmp_path: Path, option: str, wanted: int) -> None:
+    neighbour = 7 << 32
+    machine = Machine({LOCKDEP: neighbour | 1})
+    found = kernel(tmp_path)
+    with found.config.open("a") as config:
+        config.write(option)
+    leaks.unwatched(vm(machine), found)
+    assert machine.memory[LOCKDEP] == neighbour | wanted
+    assert bool(machine.said) == (not wanted)
+
+
+def test_a_lockdep_that_cannot_be_switched_off_stays_on(tmp_path: Path) -> None:
+    machine = Machine()
+    found = kernel(tmp_path)
+    found.config.write_text("#\nCONFIG_LOCKDEP=y\n")
+    leaks.unwatched(vm(machine), found)
+    assert machine.said == ["gdbserver unix", "gdbserver none", "cont"]
+
+
 def kernel(folder: Path, *, write: bool = True, shadow: bool = True) -> Kernel:
     if write:
-        variables = ((ADDRESS, "jiffies_min_age"), (TABLE, "stack_table"), (POOL, "mem_pool"), (END, "other"))
+        variables = ((ADDRESS, "jiffies_min_age"), (TABLE, "stack_table"), (POOL, "mem_pool"), (END, "debug_locks"))
         lines = "".join(f"{address:x} b {name}\n" for address, name in variables)
         (folder / "System.map").write_text(f"ffffffff81000000 T _text\n{lines}")
         options = f"CONFIG_KASAN_SHADOW_OFFSET={SHADOW_OFFSET:#x}\n" * shadow

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from harness.campaign import leaks
+from harness.campaign.guest import Frozen
 from harness.campaign.session import Session
 from harness.channel.agent import PROTOCOL
 from harness.errors import InfraError
@@ -103,3 +105,28 @@ def test_the_console_is_waited_for(guest: Speaker, drained: bool) -> None:
 def test_on_a_slow_guest_it_is_waited_for_longer() -> None:
     guest = Speaker(prints=False)
     assert not guest.session().drain(3.0) and 30 < guest.time < 31
+
+
+@pytest.mark.parametrize(
+    ("op", "start", "unwatched"),
+    [
+        ("scan_leaks", "copy", 1),
+        ("slab", "copy", 0),
+        ("scan_leaks", "copy that is measured", 0),  # before its scenario, which lockdep is to see
+        ("scan_leaks", "boot", 0),
+    ],
+)
+def test_lockdep_is_off_in_the_last_scan_of_a_copy_alone(
+    monkeypatch: pytest.MonkeyPatch, op: str, start: str, unwatched: int
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(leaks, "unwatched", lambda vm, kernel: done.append(kernel))
+    snapshot: Any = None
+    session = Session.__new__(Session)
+    link: Any = SimpleNamespace(call=lambda op, *rest: done.append(op))
+    vm: Any = None
+    plan: Any = SimpleNamespace(guest=SimpleNamespace(kernel="kernel"))
+    session._link, session._vm, session._plan = link, vm, plan
+    session._start = None if start == "boot" else Frozen(snapshot, {}, {}, 1.0, {} if start == "copy" else None)
+    session.call(op)
+    assert done == ["kernel"] * unwatched + [op]
