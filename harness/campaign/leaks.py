@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qemu.qmp.error import QMPError
 
+from harness.build import kconfig
 from harness.machine import gdb, memory
 from harness.machine.vm import Vm
 from harness.model import Kernel
@@ -44,11 +44,14 @@ _DIGITS = 16  # of an address in a System.map
 
 
 def hastened(vm: Vm, kernel: Kernel, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``facts``, and a kernel that tells of leaks soon; as they are where that cannot be done."""
+    """``facts``, and a kernel that tells of leaks soon; as they are where that cannot be done.
+
+    And one that does not read KASAN's own memory, where it has any.
+    """
     if not facts.get(FACT):
         return facts
     image = _Image(kernel)
-    age, hz = image.variable("jiffies_min_age"), image.option("HZ")
+    age, hz = image.variable("jiffies_min_age"), image.number("HZ")
     if age is None or hz is None:
         return facts
     try:
@@ -64,7 +67,7 @@ def hastened(vm: Vm, kernel: Kernel, facts: Mapping[str, Any]) -> Mapping[str, A
     return {**facts, FACT: _SURE_MS}
 
 
-def unwatched(vm: Vm, kernel: Kernel) -> None:
+def lockdep_off(vm: Vm, kernel: Kernel) -> None:
     """Lockdep off for good, for the scan that ends a guest's life; where that cannot be done the scan takes longer."""
     place = _lockdep(kernel)
     if place is None:
@@ -77,7 +80,7 @@ def unwatched(vm: Vm, kernel: Kernel) -> None:
 def _lockdep(kernel: Kernel) -> int | None:
     """Where the variable is that lockdep looks at first (lib/debug_locks.c, an int); None without lockdep."""
     image = _Image(kernel)
-    return image.variable("debug_locks") if image.has("LOCKDEP") else None
+    return image.variable("debug_locks") if image.options.get("CONFIG_LOCKDEP") == "y" else None
 
 
 class _Image:
@@ -85,7 +88,7 @@ class _Image:
 
     def __init__(self, kernel: Kernel) -> None:
         self._symbols = kernel.symbols.read_text()
-        self._config = kernel.config.read_text()
+        self.options = kconfig.options(kernel.config.read_text())
 
     def variable(self, name: str) -> int | None:
         span = self.span(name)
@@ -104,14 +107,10 @@ class _Image:
             yield int(address, 16), int(successor or address, 16)
             at = self._symbols.find(end, following)
 
-    def has(self, name: str) -> bool:
-        """Whether CONFIG_<name> is y."""
-        return f"\nCONFIG_{name}=y\n" in self._config
-
-    def option(self, name: str) -> int | None:
-        """The number that CONFIG_<name> is."""
-        found = re.search(rf"^CONFIG_{name}=(\d+|0x[0-9a-f]+)$", self._config, re.MULTILINE)
-        return int(found[1], 0) if found else None
+    def number(self, name: str) -> int | None:
+        """What CONFIG_<name> is; None where the kernel does not have it."""
+        value = self.options.get(f"CONFIG_{name}")
+        return int(value, 0) if value not in (None, "n") else None
 
 
 def _own_memory(vm: Vm, words: gdb.Words, image: _Image) -> Iterator[tuple[int, int]]:
@@ -119,7 +118,7 @@ def _own_memory(vm: Vm, words: gdb.Words, image: _Image) -> Iterator[tuple[int, 
 
     Nothing where an object of it does not look as we think.
     """
-    table, pool, shadow = image.variable("stack_table"), image.span("mem_pool"), image.option("KASAN_SHADOW_OFFSET")
+    table, pool, shadow = image.variable("stack_table"), image.span("mem_pool"), image.number("KASAN_SHADOW_OFFSET")
     if table is None or pool is None or shadow is None:
         return
     stacks = words.read(table)

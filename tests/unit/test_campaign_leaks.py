@@ -106,7 +106,7 @@ def test_lockdep_is_switched_off_where_it_is(tmp_path: Path, option: str, wanted
     found = kernel(tmp_path)
     with found.config.open("a") as config:
         config.write(option)
-    leaks.unwatched(vm(machine), found)
+    leaks.lockdep_off(vm(machine), found)
     assert machine.memory[LOCKDEP] == neighbour | wanted
     assert bool(machine.said) == (not wanted)
 
@@ -115,7 +115,7 @@ def test_a_lockdep_that_cannot_be_switched_off_stays_on(tmp_path: Path) -> None:
     machine = Machine()
     found = kernel(tmp_path)
     found.config.write_text("#\nCONFIG_LOCKDEP=y\n")
-    leaks.unwatched(vm(machine), found)
+    leaks.lockdep_off(vm(machine), found)
     assert machine.said == ["gdbserver unix", "gdbserver none", "cont"]
 
 

@@ -120,7 +120,7 @@ def test_lockdep_is_off_in_the_last_scan_of_a_copy_alone(
     monkeypatch: pytest.MonkeyPatch, op: str, start: str, unwatched: int
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(leaks, "unwatched", lambda vm, kernel: done.append(kernel))
+    monkeypatch.setattr(leaks, "lockdep_off", lambda vm, kernel: done.append(kernel))
     snapshot: Any = None
     session = Session.__new__(Session)
     link: Any = SimpleNamespace(call=lambda op, *rest: done.append(op))
